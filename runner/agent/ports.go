@@ -1,0 +1,103 @@
+// Package agent makes one phase of an attempt: turns between a model and its tools.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// A Model answers a conversation. Package model holds the real one; a script
+// answers through the same code path.
+type Model interface {
+	// Complete sends r and returns the whole reply. Waiting that is a matter of
+	// seconds happens inside; a limit that lasts (quota, rate limit with a
+	// reset time, refused key) is a [*runner.StopError]. A reply without a
+	// finish reason is an error, never a reply. Usage counts also where the
+	// error is not nil.
+	Complete(ctx context.Context, r Request) (Reply, error)
+
+	// Window is the model's context window in tokens.
+	Window() int
+}
+
+// A Request is one call. Messages only ever grow between two calls of a
+// conversation: what was sent stays byte-identical.
+type Request struct {
+	Messages []Message
+	Tools    []ToolSpec
+	MaxOut   int // most tokens of the reply
+}
+
+// A Message is one entry of the conversation.
+type Message struct {
+	Role    Role
+	Content string
+	Calls   []Call // of an assistant message
+	CallID  string // of a tool message: which call it answers
+}
+
+// A Role says who speaks.
+type Role string
+
+// The roles of a conversation.
+const (
+	System    Role = "system"
+	User      Role = "user"
+	Assistant Role = "assistant"
+	Result    Role = "tool"
+)
+
+// A Call is a tool call that the model asks for. Args is what the model wrote
+// and need not be JSON.
+type Call struct {
+	ID   string
+	Name string
+	Args string
+}
+
+// A Reply is the model's answer.
+type Reply struct {
+	Content string
+	Calls   []Call
+	Finish  Finish
+	Prompt  int // tokens of the request, as the provider or an estimate counts them
+	Usage   runner.Usage
+}
+
+// A Finish says why the reply ended.
+type Finish string
+
+// The ways in which a reply ends.
+const (
+	FinishStop   Finish = "stop"
+	FinishCalls  Finish = "tool_calls"
+	FinishLength Finish = "length" // cut: no call of such a reply is ever run
+	FinishFilter Finish = "content_filter"
+)
+
+// A ToolSpec describes a tool to the model.
+type ToolSpec struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"` // JSON Schema
+}
+
+// A Toolbox is what the model may do in the work tree. request_verification,
+// cannot_complete and note are the agent's own and not in it.
+type Toolbox interface {
+	// Specs are the tools, in an order that never changes.
+	Specs() []ToolSpec
+
+	// Use performs one call. What went wrong inside the call (no such file, a
+	// failing command, bad arguments) is the result's text, for the model to
+	// read; an error means that the toolbox itself cannot work.
+	Use(ctx context.Context, c Call, p Permit) (string, error)
+}
+
+// A Permit is what the phase allows: the tool list never changes, what the
+// tools may write does.
+type Permit struct {
+	Phase runner.Phase
+}

@@ -1,0 +1,146 @@
+package runner
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A Row is one row of feature_list.json: what is to be built. Category,
+// description, steps and passes are Anthropic's fields, the others are ours.
+// Only the harness writes it; passes is derived from the state when the list is
+// encoded and is never read back.
+type Row struct {
+	ID          string           `json:"id"`
+	Category    string           `json:"category"`
+	Description string           `json:"description"`
+	Steps       []string         `json:"steps"`
+	Passes      bool             `json:"passes"`
+	Priority    int              `json:"priority"` // 1 is the most urgent
+	DependsOn   []string         `json:"depends_on,omitempty"`
+	Data        map[string]Datum `json:"data,omitempty"`
+	Acceptance  []Step           `json:"acceptance,omitempty"`
+}
+
+// A Step is one acceptance action, to be performed in a browser without any
+// model. Target names an element (role=button[name="Save"], label=Title,
+// text=, placeholder=, testid=, else CSS); {{name}} in any string stands for a
+// value of the row's data, drawn anew for each run.
+type Step struct {
+	Step     int    `json:"step"` // counts from 1
+	Action   string `json:"action"`
+	Target   string `json:"target,omitempty"`
+	Value    string `json:"value,omitempty"`
+	Expected string `json:"expected,omitempty"`
+}
+
+// A Datum says how a placeholder's value is drawn: word, name, sentence,
+// number, email, date.
+type Datum struct {
+	Kind string `json:"kind"`
+}
+
+// A FeatureStatus says where a feature stands. That a feature is blocked by
+// one of its dependencies is not a status: it follows from theirs.
+type FeatureStatus string
+
+// The statuses of a feature.
+const (
+	Todo        FeatureStatus = "todo"
+	Complete    FeatureStatus = "complete"
+	SetAside    FeatureStatus = "set_aside"   // given up or out of attempts; gets one second chance
+	Quarantined FeatureStatus = "quarantined" // second chance lost; waits for a person or the spec
+	Deprecated  FeatureStatus = "deprecated"  // no longer in the spec; never deleted
+)
+
+// A Feature is a row and what the loop knows of it.
+type Feature struct {
+	Row
+	Progress
+}
+
+// Progress is the part of a feature that state.json keeps.
+type Progress struct {
+	Status       FeatureStatus `json:"status"`
+	Attempts     int           `json:"attempts"` // spent, over all sessions
+	Crashes      int           `json:"crashes,omitempty"`
+	Failures     int           `json:"failures,omitempty"`      // failed verdicts, over all attempts
+	SecondChance bool          `json:"second_chance,omitempty"` // already given
+	Note         string        `json:"note,omitempty"`          // why it is not complete yet, for the next attempt to read
+	Notes        []string      `json:"notes,omitempty"`         // what the agent wrote down for whoever goes on
+	Tokens       int64         `json:"tokens,omitempty"`
+	Commit       string        `json:"commit,omitempty"` // on the work branch, that completed it
+	Evidence     *Evidence     `json:"evidence,omitempty"`
+}
+
+// Evidence names what a completed feature was proved with: the tree that was
+// judged and the files under evidence/<feature>/ on the state branch.
+type Evidence struct {
+	Outcome Outcome           `json:"outcome"`
+	Tree    string            `json:"tree"`
+	Files   map[string]string `json:"files"` // name -> sha256, in hex
+}
+
+// Next selects the feature to work on: the one in progress, else of those whose
+// dependencies are complete the least tried, then the most urgent, then the
+// first in the list, so that one hard feature cannot starve the rest. A feature
+// that was set aside gets its second chance when no other is left.
+func (st State) Next(attempts int) (Feature, bool) {
+	if st.Wip != nil {
+		return st.Feature(st.Wip.Feature)
+	}
+	first := func(may func(Feature) bool) (Feature, bool) {
+		var ready []Feature
+		for _, f := range st.Features {
+			if may(f) && st.ready(f) {
+				ready = append(ready, f)
+			}
+		}
+		if len(ready) == 0 {
+			return Feature{}, false
+		}
+		return slices.MinFunc(ready, func(a, b Feature) int {
+			return cmp.Or(cmp.Compare(a.Attempts, b.Attempts), cmp.Compare(a.Priority, b.Priority))
+		}), true
+	}
+	f, ok := first(func(f Feature) bool { return f.Status == Todo && f.Attempts < attempts })
+	if !ok {
+		f, ok = first(func(f Feature) bool { return f.Status == SetAside && !f.SecondChance })
+	}
+	return f, ok
+}
+
+// Blocked says whether f waits for a feature that no session will complete.
+func (st State) Blocked(f Feature) bool {
+	return slices.ContainsFunc(f.DependsOn, func(id string) bool {
+		on, ok := st.Feature(id)
+		return !ok || on.Status == Quarantined || on.Status == Deprecated ||
+			on.Status == SetAside && on.SecondChance || on.Status != Complete && st.Blocked(on)
+	})
+}
+
+func (st State) ready(f Feature) bool {
+	return !slices.ContainsFunc(f.DependsOn, func(id string) bool {
+		on, ok := st.Feature(id)
+		return !ok || on.Status != Complete
+	})
+}
+
+// Feature returns the feature called id.
+func (st State) Feature(id string) (Feature, bool) {
+	i := slices.IndexFunc(st.Features, func(f Feature) bool { return f.ID == id })
+	if i < 0 {
+		return Feature{}, false
+	}
+	return st.Features[i], true
+}
+
+// completed returns the rows of the completed features, in list order.
+func (st State) completed() []Row {
+	var rows []Row
+	for _, f := range st.Features {
+		if f.Status == Complete {
+			rows = append(rows, f.Row)
+		}
+	}
+	return rows
+}

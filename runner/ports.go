@@ -1,0 +1,198 @@
+package runner
+
+import (
+	"context"
+	"time"
+)
+
+// A Repo is the work tree and the two branches on the remote: the only memory
+// there is. The fake is in the enumeration test; the real one is package repo.
+//
+// Every method may be interrupted. What Save had not done when it was
+// interrupted never happened, or happened whole.
+type Repo interface {
+	// Load reads both branches as the remote has them now. It changes nothing
+	// and does not touch the work tree.
+	Load(ctx context.Context) (Found, error)
+
+	// Save is the one transaction. It moves the state branch from the commit
+	// that this Repo last loaded or saved to a new one that holds tx, with
+	// tx.State.Code as its second parent, and the work branch, fast-forward
+	// only, to tx.State.Work. If the state branch is no longer where this
+	// Repo left it, nothing is changed and the error is a [*MovedError].
+	// A lost answer is looked up, not repeated blindly.
+	Save(ctx context.Context, tx Transaction) error
+
+	// Snapshot records the work tree as a commit on parent, without moving or
+	// pushing anything. What must not be in a commit is left out and named.
+	Snapshot(ctx context.Context, parent, message string) (Snapshot, error)
+
+	// Commit records tree, a snapshot's, as a commit on parent. The same
+	// arguments give the same commit.
+	Commit(ctx context.Context, tree, parent, message string, when time.Time) (string, error)
+
+	// Restore lays the work tree at commit: tracked files as they are there,
+	// all others gone but those that are ignored.
+	Restore(ctx context.Context, commit string) error
+}
+
+// Found is what Load saw.
+type Found struct {
+	State []byte // state.json; nil: there is no state branch
+	List  []byte // feature_list.json
+	Chain error  // why the state branch's history does not check; nil if it does
+	Work  string // tip of the work branch, "" if there is none
+	// Foreign says that the work branch holds commits that the state knows
+	// nothing of: neither where it should be nor where it was published.
+	Foreign bool
+	Base    Base // the base branch as it is now
+}
+
+// A Transaction is one commit of the state branch.
+type Transaction struct {
+	State   []byte // encoded
+	List    []byte
+	Code    string // second parent
+	Work    string // where the work branch belongs; "" or the base commit: nowhere yet
+	Files   []File // added or replaced; others of earlier transactions stay
+	Message string
+}
+
+// A Snapshot is the work tree as it was at one moment.
+type Snapshot struct {
+	Commit, Tree string
+	Left         []string // paths left out, each with its reason
+}
+
+// A MovedError says that the state branch is no longer where this session left
+// it: another session is at work, or a person intervened.
+type MovedError struct{ Want, Have string }
+
+func (e *MovedError) Error() string {
+	return "state branch moved from " + short(e.Want) + " to " + short(e.Have)
+}
+
+func short(oid string) string {
+	if oid == "" {
+		return "nothing"
+	}
+	return oid[:min(len(oid), 7)]
+}
+
+// A Planner draws up the feature list.
+type Planner interface {
+	// Plan returns rows that are valid: unique ids, known dependencies without
+	// a cycle, acceptance steps that can be performed. Usage counts also where
+	// the error is not nil. A [*StopError] says that no session can go on now.
+	Plan(ctx context.Context, p Purse) ([]Row, Usage, error)
+}
+
+// A Purse is what may still be spent. Whoever calls a model checks it before
+// each call; nothing may be charged beyond it but the last call's overdraft.
+type Purse struct {
+	Tokens int64 // left of the loop's token budget
+	Cost   Money // left of the cost budget
+	Capped bool  // there is a cost budget
+}
+
+// An Agent works on one phase of an attempt. It changes the work tree and
+// nothing else.
+type Agent interface {
+	// Work returns when the agent asks for verification, gives up, or is
+	// stopped by a limit, which is a [*StopError]. What the claim says of the
+	// work decides nothing. Usage and notes count also where the error is not
+	// nil.
+	Work(ctx context.Context, t Task) (Claim, error)
+}
+
+// A Task is one phase of an attempt at a feature.
+type Task struct {
+	Feature   Feature
+	Attempt   int
+	Phase     Phase
+	Repair    int      // counts from 1; 0 is the first round of a phase
+	Verdict   *Verdict // of the round before, if any
+	Resumed   bool     // the work tree holds work of an earlier session
+	Purse     Purse
+	Completed []Row
+}
+
+// A Claim is how an agent ended a phase.
+type Claim struct {
+	GaveUp  GiveUp // "": it asks for verification
+	Why     string // it gave up
+	Notes   []string
+	Usage   Usage
+	Context float64 // of the model's window that the conversation fills, 0 to 1
+}
+
+// A GiveUp is the kind of an honest end without success.
+type GiveUp string
+
+// The kinds of giving up.
+const (
+	Conflict GiveUp = "conflict" // spec and checks cannot both hold
+	Hindered GiveUp = "blocked"  // something is missing that only a person can give
+	TooBig   GiveUp = "too_big"  // the feature wants splitting
+)
+
+// Gates judge a candidate from a clean checkout. They never look at what the
+// agent said.
+type Gates interface {
+	// Judge gives a verdict on exactly c.Tree. An error means that the gates
+	// themselves could not work; a flaky result is a verdict, Inconclusive.
+	Judge(ctx context.Context, c Candidate) (Verdict, error)
+}
+
+// A Candidate is the tree of a phase that is to be judged.
+type Candidate struct {
+	Feature   Feature
+	Attempt   int
+	Phase     Phase
+	Parent    string // the last verified commit
+	Commit    string // a snapshot on Parent
+	Tree      string
+	Completed []Row // earlier features, whose checks must still pass
+}
+
+// A Forge is where people see the loop and where the next session is asked for.
+// Every method may be called again after a crash, and must then change nothing
+// that is already so: it looks before it creates.
+type Forge interface {
+	// Over says whether the run that owns a session has ended, by what the
+	// forge knows of it and never by the clock.
+	Over(ctx context.Context, o Owner) (bool, error)
+
+	// Upload keeps files for people to download, under a name that no other
+	// upload has, and returns its receipt.
+	Upload(ctx context.Context, name string, files []File) (string, error)
+
+	// Report makes the pull request, the one comment and the summary say what
+	// r says, and returns receipts by key. What could not be said, but costs
+	// the loop nothing, is a warning.
+	Report(ctx context.Context, r Report) (Receipts, error)
+
+	// Continue asks for exactly one successor to the transaction with s's
+	// serial and returns its receipt.
+	Continue(ctx context.Context, s Successor) (string, error)
+}
+
+// A Report is what people are to see after a session.
+type Report struct {
+	State  State
+	Result LoopResult
+	Files  []File // rendered: comment.md, summary.md, pull-request.md, ...
+}
+
+// Receipts are what the forge answered, by the key of the effect.
+type Receipts struct {
+	Keys     map[string]string
+	Warnings []string
+}
+
+// A Successor names the transaction that the next session continues.
+type Successor struct {
+	Loop, Lineage string
+	Serial        int
+	Reason        Reason
+}

@@ -1,0 +1,336 @@
+package runner
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// State is all that one session leaves to the next. It is a value: every method
+// that changes it returns the changed copy. It is written from memory and read
+// once, at INITIALIZE.
+type State struct {
+	Schema   int        `json:"schema"`
+	Loop     string     `json:"loop"`    // the loop's name
+	Lineage  string     `json:"lineage"` // the loop's id, drawn at its first session
+	Serial   int        `json:"serial"`  // +1 a transaction; also the id of a checkpoint
+	Prev     string     `json:"prev"`    // sha256 of the state.json of the transaction before, in hex
+	Epoch    int        `json:"epoch"`   // +1 a claimed session
+	Owner    *Owner     `json:"owner,omitempty"`
+	Status   LoopStatus `json:"status"`
+	Reason   Reason     `json:"handoff_reason,omitempty"`
+	Why      string     `json:"why,omitempty"` // the reason in a sentence, for people
+	Base     Base       `json:"base"`
+	Spec     Spec       `json:"spec"`
+	Approved bool       `json:"approved,omitempty"` // a person has seen the feature list
+
+	Code      string            `json:"code"`                // the code commit this transaction speaks of, finished or not
+	Work      string            `json:"work"`                // where the work branch belongs; the base commit at first
+	Published string            `json:"published,omitempty"` // where the work branch was seen to be
+	Wip       *Wip              `json:"wip,omitempty"`
+	Features  []Feature         `json:"-"` // encoded as progress here, as rows in feature_list.json
+	Spent     Spent             `json:"spent"`
+	Idle      int               `json:"idle_sessions"` // sessions in a row that completed nothing
+	Effects   map[string]string `json:"effects,omitempty"`
+	Points    []Checkpoint      `json:"checkpoints,omitempty"`
+	Sessions  []SessionRecord   `json:"sessions,omitempty"`
+}
+
+// Schema is the version of state.json that this program writes.
+const Schema = 1
+
+// A LoopStatus says what a loop is doing.
+type LoopStatus string
+
+// The statuses of a loop.
+const (
+	Running           LoopStatus = "running"            // a session owns it
+	AwaitingSuccessor LoopStatus = "awaiting_successor" // the next session was or will be asked for
+	Waiting           LoopStatus = "waiting"            // for a person, a schedule or an event
+	Stopped           LoopStatus = "stopped"            // until a person starts it again
+	Done              LoopStatus = "done"               // every feature is complete
+	DoneWithExcept    LoopStatus = "done_with_exceptions"
+)
+
+// An Owner is the run that a session belongs to.
+type Owner struct {
+	Run     string    `json:"run"`     // the forge's id of the run
+	Attempt int       `json:"attempt"` // of the run
+	Claimed time.Time `json:"claimed"`
+}
+
+// Base is the branch that the loop started from.
+type Base struct {
+	Branch string `json:"branch"`
+	Commit string `json:"commit"`
+}
+
+// Spec is what the feature list was drawn up from.
+type Spec struct {
+	Source string `json:"source"` // a path, issue:N, or "text"
+	SHA256 string `json:"sha256"`
+}
+
+// Wip is an attempt that a limit interrupted, or that is under way: its code is
+// the state's code commit, and it goes on in Phase.
+type Wip struct {
+	Feature string `json:"feature"`
+	Attempt int    `json:"attempt"`
+	Phase   Phase  `json:"phase"`
+	Repairs int    `json:"repairs"` // already used
+	Commit  string `json:"commit"`
+	Reason  string `json:"reason,omitempty"` // of the last verdict
+	Detail  string `json:"detail,omitempty"`
+}
+
+// Spent is what the loop has used so far, over all sessions.
+type Spent struct {
+	Sessions int           `json:"sessions"` // claims
+	Tokens   int64         `json:"tokens"`
+	Cached   int64         `json:"cached_tokens,omitempty"` // of Tokens
+	Calls    int           `json:"calls"`
+	Cost     Money         `json:"cost_nanodollars"`
+	Priced   bool          `json:"priced"` // every call so far had a price of its own
+	Time     time.Duration `json:"time_ns"`
+}
+
+// Money is an amount in billionths of a dollar.
+type Money int64
+
+// Dollar is one dollar.
+const Dollar Money = 1e9
+
+// Usage is what some model calls used.
+type Usage struct {
+	Calls    int
+	Tokens   int64 // input, cached or not, and output, reasoning included
+	Cached   int64 // input tokens that the provider had cached
+	Cost     Money
+	Unpriced bool // the price table does not know the model: Cost is a high guess
+}
+
+// A Checkpoint is a saved point that can be returned to: the transaction with
+// its serial.
+type Checkpoint struct {
+	Serial  int            `json:"serial"`
+	Kind    CheckpointKind `json:"kind"`
+	Feature string         `json:"feature,omitempty"`
+	Code    string         `json:"code"`
+	Time    time.Time      `json:"time"`
+}
+
+// A CheckpointKind decides how long a checkpoint stays in the index.
+type CheckpointKind string
+
+// The kinds of checkpoints: automatic ones (the last five stay), session starts
+// (the last three), completed features (all).
+const (
+	Automatic      CheckpointKind = "automatic"
+	SessionStart   CheckpointKind = "session"
+	FeatureReached CheckpointKind = "feature"
+)
+
+var keep = map[CheckpointKind]int{Automatic: 5, SessionStart: 3}
+
+// A SessionRecord is the line of the history that one session leaves.
+type SessionRecord struct {
+	Number    int       `json:"number"`
+	Run       string    `json:"run"`
+	Begun     time.Time `json:"begun"`
+	Ended     time.Time `json:"ended,omitzero"` // zero: it crashed, or is still at work
+	Completed []string  `json:"completed,omitempty"`
+	Tried     []string  `json:"tried,omitempty"`
+	Tokens    int64     `json:"tokens"`
+	Cost      Money     `json:"cost_nanodollars"`
+	Reason    Reason    `json:"handoff_reason,omitempty"`
+	Crashed   bool      `json:"crashed,omitempty"`
+}
+
+// claimed begins a session. If the one before never ended, its attempt stays
+// spent, the feature is charged with the crash, and its unfinished work is
+// dropped.
+func (st State) claimed(o Owner, attempts int) State {
+	crashed := st.Status == Running && st.Owner != nil
+	if crashed && st.Wip != nil {
+		st = st.crash(st.Wip.Feature, attempts)
+		st.Wip = nil
+		st.Code = st.Work
+	}
+	if n := len(st.Sessions); crashed && n > 0 {
+		st.Sessions = slices.Clone(st.Sessions)
+		st.Sessions[n-1].Crashed = true
+	}
+	st.Epoch++
+	st.Owner = &o
+	st.Status, st.Reason, st.Why = Running, "", ""
+	st.Spent.Sessions++
+	st.Idle++
+	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Begun: o.Claimed})
+	return st.point(SessionStart, "", o.Claimed)
+}
+
+func (st State) crash(id string, attempts int) State {
+	return st.edit(id, func(f *Feature) {
+		f.Crashes++
+		f.Note = "the session died in the middle of an attempt"
+		f.rest(attempts, 2)
+	})
+}
+
+// rest decides what becomes of a feature whose attempt is over and did not
+// complete it.
+func (f *Feature) rest(attempts, crashes int) {
+	switch {
+	case f.SecondChance:
+		f.Status = Quarantined
+	case f.Attempts >= attempts || f.Crashes >= crashes:
+		f.Status = SetAside
+	default:
+		f.Status = Todo
+	}
+}
+
+// begun spends an attempt at f and remembers that it is under way.
+func (st State) begun(id string, phase Phase, now time.Time) State {
+	var n int
+	st = st.edit(id, func(f *Feature) {
+		f.SecondChance = f.SecondChance || f.Status == SetAside
+		f.Status = Todo
+		f.Attempts++
+		n = f.Attempts
+	})
+	st.Code = st.Work
+	st.Wip = &Wip{Feature: id, Attempt: n, Phase: phase, Commit: st.Work}
+	st = st.record(func(r *SessionRecord) { r.Tried = append(slices.Clip(r.Tried), id) })
+	return st.point(Automatic, id, now)
+}
+
+// advanced remembers how far an attempt has come.
+func (st State) advanced(w Wip, now time.Time) State {
+	st.Code, st.Wip = w.Commit, &w
+	return st.point(Automatic, w.Feature, now)
+}
+
+// completed marks a feature complete: the only place where that happens, and
+// only a verdict leads here.
+func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Time) State {
+	st = st.edit(id, func(f *Feature) {
+		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, v.Reason
+	})
+	st.Work, st.Code, st.Wip, st.Idle = commit, commit, nil, 0
+	st = st.record(func(r *SessionRecord) { r.Completed = append(slices.Clip(r.Completed), id) })
+	return st.point(FeatureReached, id, now)
+}
+
+// failed ends an attempt that did not complete its feature.
+func (st State) failed(id, why string, attempts int) State {
+	st = st.edit(id, func(f *Feature) {
+		f.Note = why
+		f.rest(attempts, 1<<30)
+	})
+	return st.dropped()
+}
+
+// setAside ends an attempt that the agent gave up honestly. It is not punished:
+// there is one second chance, as for every other feature.
+func (st State) setAside(id, why string) State {
+	st = st.edit(id, func(f *Feature) {
+		f.Note = why
+		f.rest(0, 0)
+	})
+	return st.dropped()
+}
+
+func (st State) dropped() State {
+	st.Wip, st.Code = nil, st.Work
+	return st
+}
+
+// judged counts a failed verdict against its feature: once the feature is
+// complete it is an error that was recovered.
+func (st State) judged(id string, v Verdict) State {
+	if v.Outcome != Failed && v.Outcome != Invalid && v.Outcome != Inconclusive {
+		return st
+	}
+	return st.edit(id, func(f *Feature) { f.Failures++ })
+}
+
+// charged adds what some model calls used, to the loop and to the feature.
+func (st State) charged(id string, u Usage) State {
+	if u.Calls == 0 {
+		return st
+	}
+	st.Spent.Priced = !u.Unpriced && (st.Spent.Priced || st.Spent.Calls == 0)
+	st.Spent.Calls += u.Calls
+	st.Spent.Tokens += u.Tokens
+	st.Spent.Cached += u.Cached
+	st.Spent.Cost += u.Cost
+	st = st.record(func(r *SessionRecord) { r.Tokens += u.Tokens; r.Cost += u.Cost })
+	if id == "" {
+		return st
+	}
+	return st.edit(id, func(f *Feature) { f.Tokens += u.Tokens })
+}
+
+// notes keeps what the agent wrote down for whoever goes on with the feature.
+func (st State) noted(id string, notes []string) State {
+	if len(notes) == 0 {
+		return st
+	}
+	const most = 20
+	return st.edit(id, func(f *Feature) {
+		f.Notes = append(slices.Clip(f.Notes), notes...)
+		f.Notes = f.Notes[max(0, len(f.Notes)-most):]
+	})
+}
+
+// ended leaves the state as the session's last transaction has it.
+func (st State) ended(e Ending, why string, now time.Time) State {
+	st.Owner = nil
+	st.Status, st.Reason, st.Why = e.Status, e.Reason, why
+	return st.record(func(r *SessionRecord) { r.Ended, r.Reason = now, e.Reason })
+}
+
+// effect remembers an intent (receipt "") or a receipt under its natural key.
+func (st State) effect(key, receipt string) State {
+	st.Effects = maps.Clone(st.Effects)
+	if st.Effects == nil {
+		st.Effects = map[string]string{}
+	}
+	st.Effects[key] = receipt
+	return st
+}
+
+// point enters the next transaction into the index of checkpoints and lets
+// those go that are past their kind's retention. History keeps them all.
+func (st State) point(k CheckpointKind, feature string, now time.Time) State {
+	st.Points = append(slices.Clip(st.Points), Checkpoint{Serial: st.Serial + 1, Kind: k, Feature: feature, Code: st.Code, Time: now})
+	left := maps.Clone(keep)
+	for i := len(st.Points) - 1; i >= 0; i-- {
+		kind := st.Points[i].Kind
+		n, limited := left[kind]
+		if limited && n == 0 {
+			st.Points = slices.Delete(slices.Clone(st.Points), i, i+1)
+			continue
+		}
+		left[kind] = n - 1
+	}
+	return st
+}
+
+// record edits the record of the session at work.
+func (st State) record(change func(*SessionRecord)) State {
+	if len(st.Sessions) == 0 {
+		return st
+	}
+	st.Sessions = slices.Clone(st.Sessions)
+	change(&st.Sessions[len(st.Sessions)-1])
+	return st
+}
+
+func (st State) edit(id string, change func(*Feature)) State {
+	st.Features = slices.Clone(st.Features)
+	i := slices.IndexFunc(st.Features, func(f Feature) bool { return f.ID == id })
+	change(&st.Features[i])
+	return st
+}

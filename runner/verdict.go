@@ -1,0 +1,81 @@
+package runner
+
+// An Outcome is the harness's word on a candidate.
+type Outcome string
+
+// The outcomes of a judgement.
+const (
+	Verified     Outcome = "verified"     // every gate passed, for exactly this tree
+	Already      Outcome = "already"      // held before the work began
+	Red          Outcome = "red"          // after the tests phase: the new tests fail, as they should
+	Failed       Outcome = "failed"       // a gate said no; the reason is fit for the agent to read
+	Invalid      Outcome = "invalid"      // the proof was tampered with
+	Inconclusive Outcome = "inconclusive" // flaky, or the infrastructure failed: neither pass nor fail
+)
+
+// A Verdict is what the gates found for one candidate.
+type Verdict struct {
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"` // one paragraph, for people and for the agent
+	Detail  string  `json:"detail,omitempty"` // failing tests, logs: for the agent, may be long
+	Gates   []Gate  `json:"gates,omitempty"`  // in the order in which they were asked
+	Files   []File  `json:"-"`                // evidence to keep on the state branch, names relative to evidence/<feature>/
+}
+
+// A Gate is one check of a verdict, with its evidence.
+type Gate struct {
+	Name   string `json:"name"` // red, green, regression, acceptance, ...
+	Passed bool   `json:"passed"`
+	Reason string `json:"reason,omitempty"`
+	Tree   string `json:"tree,omitempty"` // the tree that was judged
+	Counts Counts `json:"counts"`
+	Millis int64  `json:"millis"`
+}
+
+// Counts are test cases or acceptance steps of one gate.
+type Counts struct {
+	Run     int `json:"run"`
+	Passed  int `json:"passed"`
+	Failed  int `json:"failed"`
+	Skipped int `json:"skipped,omitempty"`
+}
+
+// A File is a name and its content. Names use forward slashes and never start
+// with one.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// A Phase is a part of an attempt. The loop drives the phases, not the agent.
+type Phase string
+
+// The phases of an attempt.
+const (
+	Tests     Phase = "tests"     // write the feature's tests; they must fail
+	Implement Phase = "implement" // make them pass
+	Repair    Phase = "repair"    // another round, fed with the verdict
+)
+
+// follows decides what comes after a phase that was judged: the next phase, or
+// "" when the attempt is over. repairs is how many are left. A verdict that
+// fails the tests phase asks for the tests again; each such round is a repair.
+func follows(phase Phase, v Verdict, repairs int) Phase {
+	switch v.Outcome {
+	case Red:
+		return Implement
+	case Failed:
+		switch {
+		case repairs == 0:
+			return ""
+		case phase == Tests:
+			return Tests
+		default:
+			return Repair
+		}
+	case Verified, Already, Invalid, Inconclusive:
+		return ""
+	default:
+		return ""
+	}
+}
