@@ -22,11 +22,19 @@ type Trees interface {
 // A Browser performs acceptance actions in a real browser. Package browser has
 // it.
 type Browser interface {
-	// Accept performs each scenario in a context of its own against the
-	// application at url, and returns one run per scenario in the same order.
-	// A run that could not be had because the browser failed says so in
-	// Broken; that is neither pass nor fail.
-	Accept(ctx context.Context, url string, scenarios []Scenario) ([]Acceptance, error)
+	// Accept starts the application, performs the scenario in a browser context
+	// of its own, and stops the application and all that it started. A run that
+	// could not be had because the browser failed says so in Broken; that is
+	// neither pass nor fail. An application that does not start is a failure
+	// of the run, with its log. An error means that nothing could be tried.
+	Accept(ctx context.Context, app App, s Scenario) (Acceptance, error)
+}
+
+// An App is the application under judgement, in a clean checkout.
+type App struct {
+	Dir   string // its files; the server may write here
+	Start string // shell command; PORT in its environment is a free port
+	URL   string // where it answers; {port} stands for that port; "" is http://127.0.0.1:{port}
 }
 
 // Step and Datum are the acceptance format of the feature list.
@@ -39,9 +47,6 @@ type (
 type Scenario struct {
 	Feature string
 	Steps   []Step
-	// Restart stops the application's server and starts it again, for the
-	// action restart; nil where there is no server of ours.
-	Restart func(ctx context.Context) error
 }
 
 // An Acceptance is what happened when a scenario was performed.
@@ -56,5 +61,6 @@ type Acceptance struct {
 	Screenshot []byte        `json:"-"`                  // PNG, at the end or at the failure
 	Aria       string        `json:"-"`                  // accessibility snapshot at the failure
 	Console    []string      `json:"console,omitempty"`  // errors and warnings of the page
+	Server     string        `json:"-"`                  // end of the application's log
 	Network    []string      `json:"network,omitempty"`  // failed and refused requests
 }
