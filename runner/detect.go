@@ -46,7 +46,10 @@ func detect(found Found, lineage string, attempts int) (SessionType, State, erro
 	case found.Foreign:
 		return Interfered, st, fmt.Errorf("the work branch holds commits of somebody else (its tip is %s): take them off, or merge them into the base branch and delete both branches of the loop to start anew", short(found.Work))
 	}
-	if _, more := st.Next(attempts); !more && len(st.Features) > 0 {
+	// A session that died on its last lines may have left the end to be told,
+	// or the work branch to be moved: then there is still something to do.
+	_, more := st.Next(attempts)
+	if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.Published {
 		return Finished, st, nil
 	}
 	return Resume, st, nil

@@ -121,6 +121,9 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	if st.Status == Stopped && s.Config.Trigger != ByPerson {
 		return &StopError{Reason: st.Reason, Err: errors.New("the loop was stopped; a person has to start it again")}
 	}
+	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 {
+		return nil // all that is left is to say so
+	}
 	return s.Config.sessionsLeft(st)
 }
 
