@@ -21,11 +21,8 @@ func (s *Session) save(ctx context.Context, st State, message string, files ...F
 		return st, err
 	}
 	tx := Transaction{
-		State: state, List: list, Code: next.Code, Files: files,
+		State: state, List: list, Code: next.Code, Work: next.tip(), Files: files,
 		Message: fmt.Sprintf("%s\n\nLoop-Lineage: %s\nLoop-Serial: %d\nLoop-Epoch: %d\nLoop-State: %s\n", message, next.Lineage, next.Serial, next.Epoch, Hash(state)),
-	}
-	if next.Work != next.Base.Commit {
-		tx.Work = next.Work
 	}
 	if err := s.Repo.Save(ctx, tx); err != nil {
 		return st, fmt.Errorf("save transaction %d (%s): %w", next.Serial, message, err)
@@ -46,9 +43,12 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	var failure error
 	stop, limit := errors.AsType[*StopError](err)
 	_, moved := errors.AsType[*MovedError](err)
+	state, untouchable := errors.AsType[*StateError](err)
 	switch {
 	case moved:
 		stop = &StopError{Reason: Superseded, Err: err}
+	case untouchable:
+		failure, stop = err, &StopError{Reason: state.reason(), Err: err}
 	case !limit:
 		failure = err
 		stop = &StopError{Reason: Paused, Err: err}

@@ -42,7 +42,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the successor is asked for although the loop stops", "loop.go", "err == nil && end.Decision == Continue && s.Config.Mode == RunMode", "err == nil && s.Config.Mode == RunMode"},
 	{"no successor is asked for", "loop.go", "end.Decision == Continue && s.Config.Mode == RunMode", "end.Decision == Wait && s.Config.Mode == RunMode"},
 	{"the evidence is left out", "keep.go", "files = append(files, File{", "files = append(files[:0:0], File{Name: \"lost\"}); _ = append(files, File{"},
-	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.Published {", "if !more && len(st.Features) > 0 {"},
+	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {", "if !more && len(st.Features) > 0 {"},
 	{"a running session is not respected", "loop.go", "if !over {", "if !over && st.Epoch < 0 {"},
 	{"an interrupted attempt is spent again", "loop.go", "if st.Wip == nil {\n\t\tvar err error", "if true {\n\t\tvar err error"},
 	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now())", "st.Why = why"},

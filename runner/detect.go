@@ -19,10 +19,35 @@ const (
 	Interfered SessionType = "PAUSED"   // a person's commits are in the way: wait
 )
 
+// A StateError says that the branches of the loop are not as they should be, so
+// that no session may touch them. Its text tells a person what to do.
+type StateError struct {
+	Type SessionType // Corrupt, Deleted or Interfered
+	Err  error
+}
+
+func (e *StateError) Error() string { return e.Err.Error() }
+func (e *StateError) Unwrap() error { return e.Err }
+
+// reason is the handoff reason of a session that meets the error.
+func (e *StateError) reason() Reason {
+	if e.Type == Deleted {
+		return StoppedByPerson
+	}
+	return Paused
+}
+
 // detect decides what kind of session this is. lineage is what the request that
-// started it names, if any. The error says, for people, why the session cannot
-// go on and what to do about it.
+// started it names, if any. The error is a [*StateError].
 func detect(found Found, lineage string, attempts int) (SessionType, State, error) {
+	kind, st, err := inspect(found, lineage, attempts)
+	if err != nil {
+		return kind, st, &StateError{kind, err}
+	}
+	return kind, st, nil
+}
+
+func inspect(found Found, lineage string, attempts int) (SessionType, State, error) {
 	if found.State == nil {
 		switch {
 		case found.Work != "":
@@ -49,7 +74,7 @@ func detect(found Found, lineage string, attempts int) (SessionType, State, erro
 	// A session that died on its last lines may have left the end to be told,
 	// or the work branch to be moved: then there is still something to do.
 	_, more := st.Next(attempts)
-	if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.Published {
+	if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {
 		return Finished, st, nil
 	}
 	return Resume, st, nil

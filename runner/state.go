@@ -3,6 +3,7 @@ package runner
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -90,7 +91,7 @@ type Wip struct {
 // then goes on to phase next after verdict v.
 func (w Wip) then(next Phase, v Verdict, commit string) Wip {
 	w.Phase, w.Commit, w.Asked = next, commit, false
-	w.Outcome, w.Reason, w.Detail = v.Outcome, v.Reason, v.Detail
+	w.Outcome, w.Reason, w.Detail = v.Outcome, legible(v.Reason, noteBytes), legible(v.Detail, detailBytes)
 	if v.Outcome == Failed {
 		w.Repairs++
 	}
@@ -250,7 +251,7 @@ func (st State) advanced(w Wip, now time.Time) State {
 // only a verdict leads here.
 func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Time) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, v.Reason
+		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, legible(v.Reason, noteBytes)
 	})
 	st.Work, st.Code, st.Wip, st.Idle = commit, commit, nil, 0
 	st = st.record(func(r *SessionRecord) { r.Completed = append(slices.Clip(r.Completed), id) })
@@ -260,7 +261,7 @@ func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Ti
 // failed ends an attempt that did not complete its feature.
 func (st State) failed(id, why string, attempts int) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Note = why
+		f.Note = legible(why, noteBytes)
 		f.rest(attempts)
 	})
 	return st.dropped()
@@ -270,7 +271,7 @@ func (st State) failed(id, why string, attempts int) State {
 // there is one second chance, as for every other feature.
 func (st State) setAside(id, why string) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Note = why
+		f.Note = legible(why, noteBytes)
 		f.rest(0)
 	})
 	return st.dropped()
@@ -314,7 +315,10 @@ func (st State) noted(id string, notes []string) State {
 	}
 	const most = 20
 	return st.edit(id, func(f *Feature) {
-		f.Notes = append(slices.Clip(f.Notes), notes...)
+		f.Notes = slices.Clone(f.Notes)
+		for _, n := range notes {
+			f.Notes = append(f.Notes, legible(n, noteBytes))
+		}
 		f.Notes = f.Notes[max(0, len(f.Notes)-most):]
 	})
 }
@@ -322,7 +326,7 @@ func (st State) noted(id string, notes []string) State {
 // ended leaves the state as the session's last transaction has it.
 func (st State) ended(e Ending, why string, now time.Time) State {
 	st.Owner = nil
-	st.Status, st.Reason, st.Why = e.Status, e.Reason, why
+	st.Status, st.Reason, st.Why = e.Status, e.Reason, legible(why, noteBytes)
 	return st.record(func(r *SessionRecord) { r.Ended, r.Reason = now, e.Reason })
 }
 
@@ -352,6 +356,29 @@ func (st State) point(k CheckpointKind, feature string, now time.Time) State {
 	}
 	return st
 }
+
+// tip is where the work branch belongs, "" while there is nothing to show.
+func (st State) tip() string {
+	if st.Work == st.Base.Commit {
+		return ""
+	}
+	return st.Work
+}
+
+// legible makes text of an agent, a test or a provider fit to be remembered:
+// valid, and not longer than n bytes.
+func legible(s string, n int) string {
+	if len(s) > n {
+		s = s[:n] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// How much of such text is remembered, in bytes.
+const (
+	noteBytes   = 2 << 10
+	detailBytes = 8 << 10
+)
 
 // timed brings the time spent up to now.
 func (st State) timed(now time.Time) State {
