@@ -67,6 +67,7 @@ func TestWithoutRoot(t *testing.T) {
 	if !asRoot {
 		t.Skip("this is that run, or one of somebody who is not root anyway")
 	}
+	t.Parallel()
 	const uid = 60123
 	tmp := place(t)
 	if err := os.Chown(tmp, uid, uid); err != nil {
