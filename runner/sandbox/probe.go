@@ -71,12 +71,8 @@ func socket(family, kind int) error {
 	return err
 }
 
-// attack lets a child try what must fail, as each user. A sandbox that does not
-// hold is not opened.
-func (s *Sandbox) attack(ctx context.Context) (err error) {
-	if !s.rung.confine {
-		return nil
-	}
+// try lets a child try what must fail, as each user.
+func (s *Sandbox) try(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(s.private), "probe-")
 	if err != nil {
 		return err

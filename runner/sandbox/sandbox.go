@@ -108,7 +108,10 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 	if s.plain, err = newLauncher(nil); err != nil {
 		return nil, err
 	}
-	if err := s.attack(ctx); err != nil {
+	if !s.rung.confine {
+		return s, nil
+	}
+	if err := s.try(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

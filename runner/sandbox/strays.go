@@ -71,11 +71,9 @@ func (k kin) of(ps []proc, w world) []proc {
 			if main == k.main {
 				mine = append(mine, p)
 			}
-		case k.main == 0:
-			if top.sid == w.sid {
-				mine = append(mine, p)
-			}
-		case p.sid == k.main || top.sid == k.main:
+		case k.main == 0 && top.sid == w.sid:
+			mine = append(mine, p)
+		case k.main != 0 && (p.sid == k.main || top.sid == k.main):
 			mine = append(mine, p)
 		case top.sid != w.sid && !w.mains[top.sid] && !w.mains[p.sid]:
 			mine = append(mine, p)
