@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,7 @@ func TestLastingFaultsEndTheCall(t *testing.T) {
 		until  time.Time
 	}{
 		"429 for an hour":      {status(429, `{"error":{"message":"daily limit"}}`, "Retry-After", "3600"), runner.RateLimit, "daily limit", 1, noon.Add(time.Hour)},
+		"429 for six minutes":  {status(429, ``, "Retry-After", "360"), runner.RateLimit, "HTTP 429", 1, noon.Add(6 * time.Minute)},
 		"429 again and again":  {status(429, ``), runner.RateLimit, "HTTP 429", 6, time.Time{}},
 		"529 again and again":  {status(529, ``), runner.RateLimit, "HTTP 529", 6, time.Time{}},
 		"429 minutes each":     {status(429, ``, "Retry-After", "240"), runner.RateLimit, "HTTP 429", 3, noon.Add(2*240*time.Second + time.Second + 240*time.Second)},
@@ -186,8 +188,29 @@ func TestLastTryIsNotAStream(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	for i, body := range p.bodies {
-		if streamed := strings.Contains(body, `"stream":true`) && strings.Contains(body, "stream_options"); streamed != (i < 3) {
-			t.Errorf("request %d: %s", i+1, body)
+		for _, sign := range []string{`"stream":true`, "stream_options"} {
+			if strings.Contains(body, sign) != (i < 3) {
+				t.Errorf("request %d: %s", i+1, body)
+			}
+		}
+	}
+}
+
+func TestEvent(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                         "",
+		": OPENROUTER PROCESSING":  "",
+		"event: error":             "",
+		"id: 7":                    "",
+		"data:":                    "",
+		"data: [DONE]":             "data: [DONE]\n",
+		`data:{"choices":[]}`:      `data: {"choices":[]}` + "\n",
+		`data: {"error":{"a":1}}`:  `data: { "error":{"a":1}}` + "\n",
+		`data: {"error" : "x"}`:    `data: { "error" : "x"}` + "\n",
+		`{"error":{"message":""}}`: `data: { "error":{"message":""}}` + "\n",
+	} {
+		if got := string(event([]byte(line))); got != want {
+			t.Errorf("%q: got %q, want %q", line, got, want)
 		}
 	}
 }
@@ -272,16 +295,23 @@ func TestSilenceIsACut(t *testing.T) {
 	}
 }
 
+func TestEndlessReplyIsGivenUp(t *testing.T) {
+	r := &watched{strings.NewReader(strings.Repeat("x", 100)), func() {}, 50}
+	if _, err := io.ReadAll(r); err == nil || err.Error() != "the reply is endless" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSlowIsNotSilent(t *testing.T) {
 	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		for range 8 {
+		for range 12 {
 			stream(": still thinking")(w, r)
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(25 * time.Millisecond)
 		}
 		good()(w, r)
 	})
 	c := open(t, p.URL)
-	c.idle = 50 * time.Millisecond
+	c.first, c.idle = 200*time.Millisecond, 200*time.Millisecond
 	if got, err := c.Complete(t.Context(), question1); err != nil || got.Content != "hello" || p.asked() != 1 {
 		t.Errorf("got %+v, %v after %d requests", got, err, p.asked())
 	}

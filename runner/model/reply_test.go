@@ -57,6 +57,17 @@ func TestProvidersAndTheirWays(t *testing.T) {
 				stops, used, done),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("a", `{"n":1}`), shell("b", `{"n":2}`)}},
 		},
+		"every call has index 0, and no arguments": {
+			stream(
+				tools(`{"index":0,"id":"a","function":{"name":"run_tests","arguments":""}}`),
+				tools(`{"index":0,"id":"b","function":{"name":"run_tests","arguments":""}}`),
+				stops, used, done),
+			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{{ID: "a", Name: "run_tests", Args: "{}"}, {ID: "b", Name: "run_tests", Args: "{}"}}},
+		},
+		"an id that an earlier turn had": {
+			stream(tools(`{"index":0,"id":"old","function":{"name":"shell","arguments":"{}"}}`), calls, used, done),
+			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("c2_0", `{}`)}},
+		},
 		"ids empty and index 0 everywhere": {
 			stream(
 				tools(`{"index":0,"id":"","function":{"name":"shell","arguments":"{\"n\":1}"}}`),
@@ -140,6 +151,10 @@ func TestProvidersAndTheirWays(t *testing.T) {
 			stream(says("hello"), stops, `{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1050,"cached_tokens":600}}`, done),
 			agent.Reply{Content: "hello", Finish: agent.FinishStop},
 		},
+		"a second choice that nobody asked for": {
+			stream(`{"choices":[{"index":0,"delta":{"content":"hello"}},{"index":1,"delta":{"content":"or not"}}]}`, stops, used, done),
+			agent.Reply{Content: "hello", Finish: agent.FinishStop},
+		},
 		"no content type": {
 			func(w http.ResponseWriter, r *http.Request) {
 				w.Header()["Content-Type"] = nil
@@ -151,8 +166,11 @@ func TestProvidersAndTheirWays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := serve(t, tt.answer)
-			got, err := open(t, p.URL+"/v1").Complete(t.Context(), question1)
+			p, r := serve(t, tt.answer), question1
+			if strings.Contains(name, "earlier turn") {
+				r = follow(r, agent.Reply{Calls: []agent.Call{shell("old", "{}")}}, "ok")
+			}
+			got, err := open(t, p.URL+"/v1").Complete(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,6 +309,30 @@ func TestWhatProvidersWantBackTheyGet(t *testing.T) {
 	}
 	if p.bodies[1] != p.bodies[2] {
 		t.Errorf("the same request has two forms:\n%s\n%s", p.bodies[1], p.bodies[2])
+	}
+}
+
+// The next conversation of the same client gives the same ids again.
+func TestWhatIsOwedGoesToItsOwnConversationOnly(t *testing.T) {
+	extra := `,"extra_content":{"google":{"thought_signature":"c2ln"}}`
+	call := func(extra string) http.HandlerFunc {
+		return stream(tools(`{"index":0`+extra+`,"function":{"name":"shell","arguments":"{}"}}`), calls, used, done)
+	}
+	p := serve(t, call(extra), call(""), good())
+	c := open(t, p.URL)
+	var r agent.Request
+	for range 2 {
+		reply, err := c.Complete(t.Context(), question1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = follow(question1, reply, "ok")
+	}
+	if _, err := c.Complete(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(p.bodies[2], "thought_signature") {
+		t.Errorf("sent %s", p.bodies[2])
 	}
 }
 

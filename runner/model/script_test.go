@@ -29,7 +29,7 @@ I read first.
 -- add-001/1/tests/1 search add\( --
 -- add-001/1/tests/2 expect --
 no such file
-2 files
+2 files, too many tokens
 
 -- add-001/1/tests/2 write_file test/add.test.js --
 test('adds <1> & "2"', () => {
@@ -104,7 +104,7 @@ func TestScriptTellsAWholePhase(t *testing.T) {
 	c := scripted1(t)
 	r := begin("[loop] feature=add-001 attempt=1 phase=tests round=0")
 	var got []agent.Reply
-	for _, results := range [][]string{{"no such file", "2 files"}, nil, nil, nil} {
+	for _, results := range [][]string{{"no such file", "2 files, too many tokens"}, nil, nil, nil} {
 		reply, err := c.Complete(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func TestScriptRefusesWhatItDoesNotForesee(t *testing.T) {
 		"no line":         {question1, "script: no message begins with a line like [loop]"},
 		"unmet expect": {
 			follow(begin("[loop] feature=add-001 attempt=1 phase=tests round=0"), first, "no such file", "context window exceeded"),
-			`script: add-001/1/tests/2 expected ["2 files"] in what was said since the last reply`,
+			`script: add-001/1/tests/2 expected ["2 files, too many tokens"] in what was said since the last reply`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
