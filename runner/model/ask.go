@@ -49,7 +49,7 @@ func (c *Client) stream(ctx context.Context, req openai.ChatCompletionRequest, a
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.Close() //nolint:errcheck // what was read counts
 	for {
 		raw, err := s.RecvRaw()
 		if errors.Is(err, io.EOF) {
@@ -83,7 +83,7 @@ func (c *Client) request(r agent.Request) openai.ChatCompletionRequest {
 	if c.newer {
 		req.MaxCompletionTokens = r.MaxOut
 	} else {
-		req.MaxTokens = r.MaxOut
+		req.MaxTokens = r.MaxOut //nolint:staticcheck // the only name that most other servers know
 	}
 	for _, t := range r.Tools {
 		f := &openai.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters}

@@ -53,7 +53,7 @@ type Options struct {
 
 // Format keeps the key out of whatever is printed.
 func (o Options) Format(s fmt.State, _ rune) {
-	fmt.Fprintf(s, "model %s at %s", o.Name, o.BaseURL)
+	_, _ = fmt.Fprintf(s, "model %s at %s", o.Name, o.BaseURL)
 }
 
 // A Client asks one model. It may be used by several goroutines.

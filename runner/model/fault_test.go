@@ -172,7 +172,7 @@ func TestCutRepliesAreCharged(t *testing.T) {
 
 	p = serve(t, stream(says("hel")))
 	got, err = open(t, p.URL).Complete(t.Context(), question1)
-	stopped(t, err, runner.Paused)
+	_ = stopped(t, err, runner.Paused)
 	if got.Usage.Calls != 4 || got.Usage.Tokens == 0 {
 		t.Errorf("used %+v", got.Usage)
 	}
@@ -232,15 +232,17 @@ func TestKeyNeverReachesAnotherHost(t *testing.T) {
 	other := serve(t, good())
 	p := serve(t, status(307, ``, "Location", other.URL+"/v1/chat/completions"))
 	_, err := open(t, p.URL).Complete(t.Context(), question1)
-	stopped(t, err, runner.Paused)
+	_ = stopped(t, err, runner.Paused)
 	if other.asked() != 0 {
 		t.Errorf("the other host was asked, with %v", other.headers)
 	}
 	c := open(t, p.URL)
 	req := httptest.NewRequestWithContext(context.WithValue(t.Context(), exchangeKey{}, &exchange{}), "POST", other.URL, http.NoBody)
 	req.RequestURI = ""
-	if _, err := newTransport(nil, c.base, testKey).RoundTrip(req); err == nil || other.asked() != 0 {
-		t.Errorf("a request to another host left: %v", err)
+	resp, err := newTransport(nil, c.base, testKey).RoundTrip(req)
+	if err == nil || other.asked() != 0 {
+		_ = resp.Body.Close()
+		t.Error("a request to another host left")
 	}
 }
 
@@ -266,7 +268,9 @@ func TestNobodyAtHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	c := open(t, "http://"+l.Addr().String())
 	got, err := c.Complete(t.Context(), question1)
 	stop := stopped(t, err, runner.Paused)
@@ -277,9 +281,7 @@ func TestNobodyAtHome(t *testing.T) {
 
 func TestSilenceIsACut(t *testing.T) {
 	hang := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprintf(w, "data: %s\n\n", says("hel"))
-		w.(http.Flusher).Flush()
+		stream(says("hel"))(w, r)
 		<-r.Context().Done()
 	}
 	mute := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -327,7 +329,7 @@ func TestContextEndsACall(t *testing.T) {
 			<-r.Context().Done()
 		})
 		got, err := open(t, p.URL).Complete(ctx, question1)
-		stopped(t, err, runner.SessionTime)
+		_ = stopped(t, err, runner.SessionTime)
 		if p.asked() != 1 {
 			t.Errorf("asked %d times, used %+v", p.asked(), got.Usage)
 		}
@@ -359,7 +361,7 @@ func TestContextEndsACall(t *testing.T) {
 			if took := time.Since(start); took != 30*time.Second {
 				t.Errorf("took %s", took)
 			}
-			stopped(t, err, runner.SessionTime)
+			_ = stopped(t, err, runner.SessionTime)
 		})
 	})
 	t.Run("before a wait would", func(t *testing.T) {

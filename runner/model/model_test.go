@@ -99,7 +99,7 @@ func stream(lines ...string) http.HandlerFunc {
 			if strings.HasPrefix(l, "{") || l == "[DONE]" {
 				l = "data: " + l
 			}
-			fmt.Fprintf(w, "%s\n\n", l)
+			_, _ = fmt.Fprintf(w, "%s\n\n", l)
 			w.(http.Flusher).Flush()
 		}
 	}
@@ -112,7 +112,7 @@ func status(code int, body string, header ...string) http.HandlerFunc {
 			w.Header().Set(header[i], header[i+1])
 		}
 		w.WriteHeader(code)
-		io.WriteString(w, body)
+		_, _ = io.WriteString(w, body)
 	}
 }
 

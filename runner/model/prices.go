@@ -159,15 +159,13 @@ func dollars(s string) (runner.Money, error) {
 }
 
 // cost is what the tokens cost, rounded up to the billionth of a dollar once.
-// Nothing overflows: tokens are below 2^30 and prices below 10^13, so that the
-// three remainders below sum up to less than 2^64 and the rest is small.
+// Nothing overflows: tokens are at most 10^9 and prices below 10^13.
 func (p Price) cost(t tokens) runner.Money {
 	const million = 1_000_000
-	var sum, rest uint64
+	var sum, rest int64
 	add := func(n int64, price runner.Money) {
-		q, r := uint64(price)/million, uint64(price)%million
-		sum += uint64(n) * q
-		rest += uint64(n) * r
+		sum += n * int64(price/million)
+		rest += n * int64(price%million)
 	}
 	add(t.prompt-t.cached, p.Input)
 	add(t.cached, p.Cached)

@@ -19,7 +19,6 @@ type answer struct {
 	at        map[int]*call // the newest call with an index
 	finish    string
 	usage     *tokens
-	model     string
 	bytes     int // of what the model wrote
 }
 
@@ -33,7 +32,6 @@ type call struct {
 // chunk is one event, or a completion in one piece. It is our own type because
 // the library's refuses arguments that are an object, among others.
 type chunk struct {
-	Model   string          `json:"model"`
 	Choices []choice        `json:"choices"`
 	Usage   json.RawMessage `json:"usage"`
 	Error   json.RawMessage `json:"error"`
@@ -70,9 +68,6 @@ func (a *answer) add(raw []byte) (json.RawMessage, error) {
 	var c chunk
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("read an event of the reply: %w", err)
-	}
-	if c.Model != "" {
-		a.model = c.Model
 	}
 	if u := readTokens(c.Usage); u != nil {
 		a.usage = u

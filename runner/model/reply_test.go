@@ -32,13 +32,15 @@ func TestProvidersAndTheirWays(t *testing.T) {
 				tools(`{"index":1,"id":"b","type":"function","function":{"name":"shell","arguments":"{\"command\""}}`),
 				tools(`{"index":0,"function":{"arguments":"{\"command\":\"ls\"}"}}`),
 				tools(`{"index":1,"function":{"arguments":":\"pwd\"}"}}`),
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("a", `{"command":"ls"}`), shell("b", `{"command":"pwd"}`)}},
 		},
 		"ids and index missing, arguments an object": {
 			stream(
 				tools(`{"function":{"name":"shell","arguments":{"command": "ls"}}},{"function":{"name":"shell","arguments":{"command":"pwd"}}}`),
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("c1_0", `{"command": "ls"}`), shell("c1_1", `{"command":"pwd"}`)}},
 		},
 		"index missing, ids there, in pieces": {
@@ -47,21 +49,24 @@ func TestProvidersAndTheirWays(t *testing.T) {
 				tools(`{"id":"b","function":{"name":"shell","arguments":"{\"x\""}}`),
 				tools(`{"id":"b","function":{"arguments":":1"}}`),
 				tools(`{"function":{"arguments":"}"}}`),
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("a", `{}`), shell("b", `{"x":1}`)}},
 		},
 		"every call has index 0 (Gemini)": {
 			stream(
 				tools(`{"index":0,"id":"a","function":{"name":"shell","arguments":"{\"n\":1}"}}`),
 				tools(`{"index":0,"id":"b","function":{"name":"shell","arguments":"{\"n\":2}"}}`),
-				stops, used, done),
+				stops, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("a", `{"n":1}`), shell("b", `{"n":2}`)}},
 		},
 		"every call has index 0, and no arguments": {
 			stream(
 				tools(`{"index":0,"id":"a","function":{"name":"run_tests","arguments":""}}`),
 				tools(`{"index":0,"id":"b","function":{"name":"run_tests","arguments":""}}`),
-				stops, used, done),
+				stops, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{{ID: "a", Name: "run_tests", Args: "{}"}, {ID: "b", Name: "run_tests", Args: "{}"}}},
 		},
 		"an id that an earlier turn had": {
@@ -72,14 +77,16 @@ func TestProvidersAndTheirWays(t *testing.T) {
 			stream(
 				tools(`{"index":0,"id":"","function":{"name":"shell","arguments":"{\"n\":1}"}}`),
 				tools(`{"index":0,"id":"","function":{"name":"shell","arguments":"{\"n\":2}"}}`),
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("c1_0", `{"n":1}`), shell("c1_1", `{"n":2}`)}},
 		},
 		"ids twice": {
 			stream(
 				tools(`{"index":0,"id":"same","function":{"name":"shell","arguments":"{\"n\":1}"}}`),
 				tools(`{"index":1,"id":"same","function":{"name":"shell","arguments":"{\"n\":2}"}}`),
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("same", `{"n":1}`), shell("c1_1", `{"n":2}`)}},
 		},
 		"name and id in every piece, null fields, no arguments at all": {
@@ -89,7 +96,8 @@ func TestProvidersAndTheirWays(t *testing.T) {
 				tools(`{"index":1,"id":"b","function":{"name":"run_tests","arguments":null}}`),
 				tools(`{"index":1,"id":null,"function":{"name":null}}`),
 				`{"choices":[{"index":0,"delta":{"content":null,"tool_calls":null},"finish_reason":null}]}`,
-				calls, used, done),
+				calls, used, done,
+			),
 			agent.Reply{Finish: agent.FinishCalls, Calls: []agent.Call{shell("a", `{"n":1}`), {ID: "b", Name: "run_tests", Args: "{}"}}},
 		},
 		"keep-alive comments, event names, CRLF": {
@@ -159,7 +167,7 @@ func TestProvidersAndTheirWays(t *testing.T) {
 			func(w http.ResponseWriter, r *http.Request) {
 				w.Header()["Content-Type"] = nil
 				for _, l := range []string{says("hello"), stops, used} {
-					w.Write([]byte("data: " + l + "\n\n"))
+					_, _ = w.Write([]byte("data: " + l + "\n\n"))
 				}
 			},
 			agent.Reply{Content: "hello", Finish: agent.FinishStop},
@@ -279,7 +287,8 @@ func TestWhatProvidersWantBackTheyGet(t *testing.T) {
 		`{"choices":[{"index":0,"delta":{"reasoning_content":"first "}}]}`,
 		`{"choices":[{"index":0,"delta":{"reasoning_content":"this"}}]}`,
 		tools(`{"index":0,"id":"a","extra_content":{"google":{"thought_signature":"c2ln"}},"function":{"name":"shell","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"shell","arguments":"{}"}}`),
-		calls, used, done), good(), good())
+		calls, used, done,
+	), good(), good())
 	c := open(t, p.URL)
 	reply, err := c.Complete(t.Context(), question1)
 	if err != nil {

@@ -38,7 +38,7 @@ func (p *patience) after(f fault, rand float64) (time.Duration, bool) {
 		if n = p.tries; p.tries >= mostTries || f.hint > longWait {
 			return 0, false
 		}
-	default:
+	case money, keyless, barred, nowhere, misfit, over, refused:
 		return 0, false
 	}
 	wait := time.Duration(rand * float64(min(slowest, time.Second<<(n-1))))

@@ -247,13 +247,11 @@ func (t *turn) call(tool string, fields ...any) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	b.WriteByte('{')
-	for i := 0; i < len(fields); i += 2 {
+	for i, f := range fields { // names and values take turns
 		if i > 0 {
-			b.WriteByte(',')
+			b.WriteByte(",:"[i%2])
 		}
-		key := enc.Encode(fields[i])
-		b.WriteByte(':')
-		if err := errors.Join(key, enc.Encode(fields[i+1])); err != nil {
+		if err := enc.Encode(f); err != nil {
 			return err
 		}
 	}

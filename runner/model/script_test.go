@@ -73,7 +73,7 @@ func scripted1(t *testing.T, change ...func(*Options)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	change = append(change, func(o *Options) { o.Name, o.Key = "script", "" })
 	return open(t, s.URL, change...)
 }
@@ -226,12 +226,12 @@ func TestScriptSleepEndsWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	c := open(t, s.URL)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(&runner.StopError{Reason: runner.SessionTime}) })
 	_, err = c.Complete(ctx, begin("[loop] plan"))
-	stopped(t, err, runner.SessionTime)
+	_ = stopped(t, err, runner.SessionTime)
 }
 
 func TestScriptMistakesAllAtOnce(t *testing.T) {

@@ -18,8 +18,9 @@ import (
 )
 
 // A ScriptServer answers chat completions from a script, on this machine only.
-// [Open] is pointed to its URL, without a key. A question that the script does
-// not foresee is refused with HTTP 400 and the code "script".
+// [Open] is pointed to its URL, without a key and by the name "script", which
+// costs nothing. A question that the script does not foresee is refused with
+// HTTP 400 and the code "script".
 type ScriptServer struct {
 	URL string // for Options.BaseURL
 
@@ -35,12 +36,26 @@ type ScriptServer struct {
 const scriptCode = "script"
 
 // Script parses a script, called file in errors, and serves it until Close.
+//
+// A script is a txtar archive. Its entries are called
+//
+//	<feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn> <verb> [argument]
+//	plan[-<round>]/<turn> <verb> [argument]
+//	compact/<feature>/<turn> <verb> [argument]
+//
+// after the last [loop] line of the question and the number of replies since.
+// Entries of the same turn are one reply, its calls in their order. say gives
+// the reply's text; write_file, edit_file, read_file, find_files, search, shell,
+// run_tests, browser, note, request_verification and cannot_complete call the
+// tool of that name, and call any tool with the body as it is. expect lists
+// lines that must occur in what was said since the last reply, sleep delays the
+// reply, and http answers with that status first, once.
 func Script(file string, data []byte) (*ScriptServer, error) {
 	s, err := parseScript(file, data)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // there is nothing to wait for
 	if err != nil {
 		return nil, fmt.Errorf("serve %s: %w", file, err)
 	}
@@ -48,7 +63,7 @@ func Script(file string, data []byte) (*ScriptServer, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", srv.complete)
 	srv.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go srv.server.Serve(l) // ends with Close, which is its only error
+	go srv.server.Serve(l) //nolint:errcheck // ends with Close, which is its only error
 	return srv, nil
 }
 

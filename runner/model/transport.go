@@ -90,15 +90,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
+		defer resp.Body.Close()                                      //nolint:errcheck // the error in it is what matters
 		x.body, _ = io.ReadAll(io.LimitReader(resp.Body, mostError)) // half an error is better than none
 		resp.Body = io.NopCloser(bytes.NewReader(x.body))
 		return resp, nil
 	}
 	body, err := x.events(resp)
 	if err != nil {
-		resp.Body.Close()
-		return nil, err
+		return nil, errors.Join(err, resp.Body.Close())
 	}
 	resp.Body = body
 	return resp, nil
@@ -110,7 +109,7 @@ func (x *exchange) load(out *http.Request) error {
 		return nil
 	}
 	data, err := io.ReadAll(out.Body)
-	out.Body.Close()
+	err = errors.Join(err, out.Body.Close())
 	if err == nil && x.edit != nil {
 		data, err = x.edit(data)
 	}
@@ -169,7 +168,7 @@ func orNothing(kind string) string {
 // whole makes a stream of one event of a completion that came in one piece,
 // because it was asked for so or because the server does not stream.
 func whole(r io.Reader, c io.Closer) (io.ReadCloser, error) {
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // it was read to its end
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
