@@ -280,6 +280,7 @@ func TestNobodyAtHome(t *testing.T) {
 }
 
 func TestSilenceIsACut(t *testing.T) {
+	t.Parallel()
 	hang := func(w http.ResponseWriter, r *http.Request) {
 		stream(says("hel"))(w, r)
 		<-r.Context().Done()
@@ -287,7 +288,7 @@ func TestSilenceIsACut(t *testing.T) {
 	mute := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	p := serve(t, hang, mute, good())
 	c := open(t, p.URL)
-	c.first, c.idle = 60*time.Millisecond, 30*time.Millisecond
+	c.first, c.idle = 800*time.Millisecond, 400*time.Millisecond
 	got, err := c.Complete(t.Context(), question1)
 	if err != nil || got.Content != "hello" || p.asked() != 3 {
 		t.Fatalf("got %+v, %v after %d requests", got, err, p.asked())
@@ -305,15 +306,16 @@ func TestEndlessReplyIsGivenUp(t *testing.T) {
 }
 
 func TestSlowIsNotSilent(t *testing.T) {
+	t.Parallel()
 	p := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		for range 12 {
+		for range 24 {
 			stream(": still thinking")(w, r)
 			time.Sleep(25 * time.Millisecond)
 		}
 		good()(w, r)
 	})
 	c := open(t, p.URL)
-	c.first, c.idle = 200*time.Millisecond, 200*time.Millisecond
+	c.first, c.idle = 400*time.Millisecond, 400*time.Millisecond
 	if got, err := c.Complete(t.Context(), question1); err != nil || got.Content != "hello" || p.asked() != 1 {
 		t.Errorf("got %+v, %v after %d requests", got, err, p.asked())
 	}
