@@ -90,14 +90,22 @@ type Toolbox interface {
 	// Specs are the tools, in an order that never changes.
 	Specs() []ToolSpec
 
-	// Use performs one call. What went wrong inside the call (no such file, a
-	// failing command, bad arguments) is the result's text, for the model to
-	// read; an error means that the toolbox itself cannot work.
+	// Use performs one call, whose arguments are JSON and fit the tool's schema.
+	// What went wrong inside the call (no such file, a failing command, bad
+	// arguments) is the result's text, for the model to read, and begins with
+	// [Failed] where nothing was done; an error means that the toolbox itself
+	// cannot work. Calls of read_file, find_files and search may come at once.
 	Use(ctx context.Context, c Call, p Permit) (string, error)
 }
+
+// Failed begins the result of a call that could not be performed.
+const Failed = "error: "
 
 // A Permit is what the phase allows: the tool list never changes, what the
 // tools may write does.
 type Permit struct {
-	Phase runner.Phase
+	Phase Phase
 }
+
+// Phase is the runner's, named here for toolboxes.
+type Phase = runner.Phase
