@@ -54,7 +54,7 @@ var (
 	numbers = regexp.MustCompile(`\d+`)
 	// CSI, OSC, DCS and two-byte escapes, then the other controls but tab and newline.
 	escapes = regexp.MustCompile("\x1b\\[[0-9;:?<=>!]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[PX^_][^\x1b]*\x1b\\\\|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
-	foreign = regexp.MustCompile(`^\s*at .*(node:|node_modules/)|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
+	foreign = regexp.MustCompile(`^\s*at .*(node:|node_modules/|\(<anonymous>\))|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
 )
 
 // signature folds failures that differ only in numbers.

@@ -45,9 +45,9 @@ func judgeRed(parent, red report, wrote []string, lenient bool) finding {
 			count(len(n.broken), "earlier test"), list(names(n.broken)))
 	case len(n.vanished) > 0:
 		f.Outcome = runner.Failed
-		f.Reason = fmt.Sprintf("Earlier tests are gone or skipped: %s. Earlier tests stay; put them back under the same name.", list(n.vanished))
+		f.Reason = fmt.Sprintf("Earlier tests are gone or skipped (`%s`): %s. Earlier tests stay; put them back under the same name.", red.Command, list(n.vanished))
 	case len(n.proper) > 0:
-		f.Reason = fmt.Sprintf("%s without the feature, as it should", plural(len(n.proper), "new test fails", "new tests fail"))
+		f.Reason = fmt.Sprintf("%s without the feature, as it should: %s", plural(len(n.proper), "new test fails", "new tests fail"), list(names(n.proper)))
 		if len(n.passing) > 0 {
 			f.Reason += fmt.Sprintf("; %s already and so proves nothing: %s", plural(len(n.passing), "new test passes", "new tests pass"), list(names(n.passing)))
 		}
@@ -57,8 +57,8 @@ func judgeRed(parent, red report, wrote []string, lenient bool) finding {
 		f.Reason = "No test file was added or changed. Write tests for the feature that fail as long as it is missing."
 	case len(n.passing) > 0:
 		f.Outcome = runner.Failed
-		f.Reason = fmt.Sprintf("%s although the feature is not there, so they do not test it: %s. Make them look at what the feature adds: they must fail now by an assertion.",
-			plural(len(n.passing), "The new test passes", "new tests pass"), list(names(n.passing)))
+		f.Reason = fmt.Sprintf("%s although the feature is not there, and so does not test it: %s. Make the tests look at what the feature adds: they must fail now by an assertion.",
+			plural(len(n.passing), "new test passes", "new tests pass"), list(names(n.passing)))
 	default:
 		f.Outcome = runner.Failed
 		f.Reason = fmt.Sprintf("Test files were changed (%s), but `%s` ran no new test from them. Put the tests where that command finds them, under names of their own, not skipped.",

@@ -276,7 +276,8 @@ func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
 		dir, done, err := g.checkout(ctx, parent)
 		if err != nil {
 			if setup, ok := errors.AsType[*setupError](err); ok {
-				return report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %w\n%s", err, tail(clean(setup.out.Text), 2<<10))
+				// Not wrapped: it is no failure of the candidate.
+				return report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %v\n%s", err, tail(clean(setup.out.Text), 2<<10))
 			}
 			return report{}, err
 		}

@@ -101,7 +101,10 @@ func (g *gitTrees) write(files tree) string {
 // commit records a tree as a commit.
 func (g *gitTrees) commit(tree string) string {
 	g.t.Helper()
-	return g.git([]string{"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@a", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@a"}, "commit-tree", "-m", "x", tree)
+	return g.git([]string{
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@a", "GIT_AUTHOR_DATE=1000000000 +0000",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@a", "GIT_COMMITTER_DATE=1000000000 +0000",
+	}, "commit-tree", "-m", "x", tree)
 }
 
 func (g *gitTrees) Export(ctx context.Context, commit, dir string) error {
