@@ -201,6 +201,9 @@ func judgeGreen(parent report, red *report, green report) finding {
 	}
 	if f.passed() {
 		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), plus(f.Counts.Skipped, "skipped"))
+		if weak := slices.DeleteFunc(green.leaves(), func(c testCase) bool { return !c.Weak }); len(weak) > 0 {
+			f.Reason += fmt.Sprintf(" Of %s only the exit code is known, which is weak evidence.", list(names(weak)))
+		}
 	}
 	return f
 }

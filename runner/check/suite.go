@@ -64,7 +64,7 @@ var (
 	goForm    = regexp.MustCompile(`^((?:\w+=\S*\s+)*)go\s+test\b\s*(.*)$`)
 	testFlag  = regexp.MustCompile(`(^|\s)--test(\s|$)`)
 	nodeTaken = regexp.MustCompile(`--(?:test-reporter(?:-destination)?(?:=|\s+)\S+|(?:experimental-)?test-isolation(?:=|\s+)\S+|watch\b)`)
-	goTaken   = regexp.MustCompile(`(^|\s)--?(json|v|count(=|\s+)\d+)(\s|$)`)
+	goTaken   = regexp.MustCompile(`(?:^|\s)--?(?:json|v|count(?:=|\s+)\d+)\b`)
 )
 
 // split reads a shell command as a chain of suites. npm scripts are followed to
