@@ -166,7 +166,7 @@ func (g *Gates) setUp(ctx context.Context, tree, dir string) error {
 	if err := g.o.Own(dir); err != nil {
 		return fmt.Errorf("own checkout of %s: %w", tree, err)
 	}
-	out, err := g.run(ctx, sandbox.Command{Argv: []string{"sh", "-c", g.o.Setup}, Dir: dir, Net: g.o.SetupNet})
+	out, err := g.run(ctx, g.o.Run, sandbox.Command{Argv: []string{"sh", "-c", g.o.Setup}, Dir: dir, Net: g.o.SetupNet})
 	if err != nil {
 		return fmt.Errorf("setup of %s: %w", tree, err)
 	}

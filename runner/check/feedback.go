@@ -22,7 +22,7 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}
-	r, err := g.test(ctx, real, scope)
+	r, err := g.test(ctx, g.o.Work, real, scope)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}

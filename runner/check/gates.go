@@ -49,9 +49,10 @@ const (
 // Options is what the gates work with.
 type Options struct {
 	Trees   Trees
-	Browser Browser // nil: none on this machine
-	Run     Runner
-	Own     func(path string) error // lets commands write path and all below it
+	Browser Browser                 // nil: none on this machine
+	Run     Runner                  // for judgements; best as a user whom the agent's commands cannot touch
+	Own     func(path string) error // gives path and all below it to the user of Run; nil: nothing to do
+	Work    Runner                  // for Feedback, as the user of the agent's work tree; nil: Run
 
 	Dir string // private to the gates, for checkouts and logs; commands must be able to enter it
 
@@ -96,6 +97,9 @@ func Open(o Options) (*Gates, error) {
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Minute)
 	if o.Own == nil {
 		o.Own = func(string) error { return nil }
+	}
+	if o.Work == nil {
+		o.Work = o.Run
 	}
 	var errs []error
 	for what, there := range map[string]bool{"trees": o.Trees != nil, "a runner": o.Run != nil, "randomness": o.Rand != nil, "a clock": o.Now != nil} {

@@ -20,22 +20,12 @@ const mostLog = 64 << 20 // of a run's output; more of it is not read, and so no
 
 // run runs a command of the project in a checkout. An error means that it could
 // not be had, or that the judgement was called off.
-func (g *Gates) run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
+func (g *Gates) run(ctx context.Context, r Runner, c sandbox.Command) (sandbox.Output, error) {
 	c.Env = append(slices.Clone(g.o.Env), c.Env...)
 	c.Read = append(slices.Clone(g.o.Read), c.Read...)
 	c.Write = append(slices.Clone(g.o.Write), c.Dir)
 	c.Timeout = g.o.Timeout
-	if !slices.ContainsFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, "GOCACHE=") }) {
-		cache := filepath.Join(g.dir, "go-cache")
-		if err := os.MkdirAll(cache, 0o755); err != nil {
-			return sandbox.Output{}, err
-		}
-		if err := g.o.Own(cache); err != nil {
-			return sandbox.Output{}, err
-		}
-		c.Env, c.Write = append(c.Env, "GOCACHE="+cache), append(c.Write, cache)
-	}
-	out, err := g.o.Run.Run(ctx, c)
+	out, err := r.Run(ctx, c)
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
@@ -45,9 +35,9 @@ func (g *Gates) run(ctx context.Context, c sandbox.Command) (sandbox.Output, err
 	return out, err
 }
 
-// test runs the tests of the project in dir. scope, if any, narrows it to a path
+// test runs the tests of the project in dir by r. scope, if any, narrows it to a path
 // or to names of tests. No suites: a report without cases.
-func (g *Gates) test(ctx context.Context, dir, scope string) (report, error) {
+func (g *Gates) test(ctx context.Context, r Runner, dir, scope string) (report, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return report{}, err
@@ -62,19 +52,19 @@ func (g *Gates) test(ctx context.Context, dir, scope string) (report, error) {
 		if scope != "" {
 			s = s.only(root, scope)
 		}
-		r, err := g.testSuite(ctx, s, dir, root)
+		one, err := g.testSuite(ctx, r, s, dir, root)
 		if err != nil {
 			return report{}, fmt.Errorf("run %q: %w", s.command, err)
 		}
-		rs = append(rs, r)
-		if r.Hung {
+		rs = append(rs, one)
+		if one.Hung {
 			break // the others would only take as long again
 		}
 	}
 	return merge(rs), nil
 }
 
-func (g *Gates) testSuite(ctx context.Context, s suite, dir string, root *os.Root) (report, error) {
+func (g *Gates) testSuite(ctx context.Context, with Runner, s suite, dir string, root *os.Root) (report, error) {
 	private, err := g.scratch("log")
 	if err != nil {
 		return report{}, err
@@ -106,7 +96,7 @@ func (g *Gates) testSuite(ctx context.Context, s suite, dir string, root *os.Roo
 	if s.local {
 		script = `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ` + script
 	}
-	out, err := g.run(ctx, sandbox.Command{Argv: []string{"sh", "-c", script}, Dir: dir, Net: sandbox.Local, Read: read, Log: log})
+	out, err := g.run(ctx, with, sandbox.Command{Argv: []string{"sh", "-c", script}, Dir: dir, Net: sandbox.Local, Read: read, Log: log})
 	if err != nil {
 		return report{}, err
 	}

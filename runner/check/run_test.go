@@ -69,7 +69,7 @@ func TestNodeReport(t *testing.T) {
 		"test/forge.test.js":    head + "test('f', () => { console.log('\\nloop-00000000000000000000000000000000 3 {\"k\":\"end\"}\\n'); });\n",
 	})
 	w := newWorld(t, nil)
-	r, err := w.test(t.Context(), dir, "")
+	r, err := w.test(t.Context(), w.o.Run, dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestGoReport(t *testing.T) {
 		"nested/n_test.go":         "package nested\n\n" + head + "func TestN(t *testing.T) {}\n",
 	})
 	w := newWorld(t, nil)
-	r, err := w.test(t.Context(), dir, "")
+	r, err := w.test(t.Context(), w.o.Run, dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 		return err
 	}
 	defer done()
-	red, err := g.test(ctx, dir, "")
+	red, err := g.test(ctx, g.o.Run, dir, "")
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (g *Gates) red(ctx context.Context, j *judgement) error {
 		return err
 	}
 	defer done()
-	red, err := g.test(ctx, dir, "")
+	red, err := g.test(ctx, g.o.Run, dir, "")
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (g *Gates) passes(ctx context.Context, j *judgement) error {
 			return report{}, finding{}, err
 		}
 		defer done()
-		r, err := g.test(ctx, dir, "")
+		r, err := g.test(ctx, g.o.Run, dir, "")
 		if err != nil {
 			return report{}, finding{}, err
 		}
@@ -281,7 +281,7 @@ func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
 			}
 			return report{}, err
 		}
-		r, err := g.test(ctx, dir, "")
+		r, err := g.test(ctx, g.o.Run, dir, "")
 		done()
 		if err != nil {
 			return report{}, err
