@@ -1,0 +1,324 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/playwright-community/playwright-go"
+)
+
+// flags come on top of Playwright's own. --disable-features must never be among
+// them: the last one wins, and it would wipe Playwright's list.
+var flags = []string{
+	"--disable-gpu", "--no-zygote", "--disable-quic", "--no-pings", "--dns-prefetch-disable",
+	"--disable-domain-reliability", "--disable-crash-reporter",
+	"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+	// Routes do not see redirects, favicons and the browser's own calls; this
+	// does, IP literals included. Brackets around ::1 would not match.
+	"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE *.localhost , EXCLUDE 127.0.0.1 , EXCLUDE ::1",
+}
+
+// A layout is the directory in which playwright-go finds its driver: node and
+// package side by side. node is a script of ours, because the library starts it
+// with this process's whole environment, and that must not reach the driver.
+// (The library also takes the path of node from the environment; a file needs
+// no global state.)
+type layout struct{ dir string }
+
+func layOut(driver, node string) (layout, error) {
+	dir, err := os.MkdirTemp("", "autonomous-loop-browser-")
+	if err != nil {
+		return layout{}, err
+	}
+	l := layout{dir}
+	if err := l.fill(driver, node); err != nil {
+		return layout{}, errors.Join(err, l.remove())
+	}
+	return l, nil
+}
+
+func (l layout) fill(driver, node string) error {
+	driver, err := filepath.Abs(driver)
+	if err != nil {
+		return err
+	}
+	if node, err = filepath.Abs(node); err != nil {
+		return err
+	}
+	home := filepath.Join(l.dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Join(driver, "package"), filepath.Join(l.dir, "package")); err != nil {
+		return err
+	}
+	// The shell's pid stays the driver's, since every step is an exec. The first
+	// argument is cli.js below this directory; its real path is handed on,
+	// because a sandboxed user may read that one and perhaps not this one.
+	script := fmt.Sprintf(`#!/bin/sh
+echo $$ >%s
+shift
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=%s TMPDIR=%[2]s %s %s "$@"
+`, quote(l.pid()), quote(home), quote(node), quote(filepath.Join(driver, "package", "cli.js")))
+	return os.WriteFile(filepath.Join(l.dir, "node"), []byte(script), 0o755) //nolint:gosec // it is a program
+}
+
+func (l layout) pid() string { return filepath.Join(l.dir, "pid") }
+func (l layout) log() string { return filepath.Join(l.dir, "driver.log") }
+
+func (l layout) remove() error { return os.RemoveAll(l.dir) }
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// Version is that of the driver that playwright-go wants, exactly.
+func Version() (string, error) {
+	// A directory is named so that the library does not go looking for one.
+	d, err := playwright.NewDriver(&playwright.RunOptions{DriverDirectory: os.TempDir(), Logger: quiet})
+	if err != nil {
+		return "", err
+	}
+	return d.Version, nil
+}
+
+// quiet takes what the library would otherwise print.
+var quiet = slog.New(slog.DiscardHandler)
+
+// prepared is the file that Prepare leaves in the driver's directory.
+const prepared = "prepared"
+
+// Prepare makes the npm package playwright-core, unpacked in driver/package,
+// fit for playwright-go, which wants a small patch applied to it. It is done
+// once, needs no network, and changes nothing the second time.
+func Prepare(driver, node string) error {
+	if !exists(filepath.Join(driver, "package", "cli.js")) {
+		return fmt.Errorf("prepare driver: %s has no package/cli.js: unpack npm's playwright-core there", driver)
+	}
+	l, err := layOut(driver, node)
+	if err != nil {
+		return fmt.Errorf("prepare driver: %w", err)
+	}
+	err = playwright.Install(&playwright.RunOptions{
+		DriverDirectory: l.dir, SkipInstallBrowsers: true, Logger: quiet,
+	})
+	if err = errors.Join(err, l.remove()); err != nil {
+		return fmt.Errorf("prepare driver %s: %w", driver, err)
+	}
+	v, err := Version()
+	if err != nil {
+		return fmt.Errorf("prepare driver: %w", err)
+	}
+	return os.WriteFile(filepath.Join(driver, prepared), []byte(v+"\n"), 0o644) //nolint:gosec // the sandbox's user reads it
+}
+
+// An engine is a running driver with a running browser.
+type engine struct {
+	layout  layout
+	pw      *playwright.Playwright
+	browser playwright.Browser
+	down    atomic.Bool
+}
+
+// start runs the driver and the browser. playwright-go's calls take no context:
+// they end when the driver does, so the driver is killed when ctx is done.
+func start(ctx context.Context, l layout, chromium string, limit time.Duration) (*engine, error) {
+	ended := make(chan struct{})
+	e, err := await(ctx, limit, func() (*engine, error) {
+		defer close(ended)
+		return launch(l, chromium)
+	})
+	if err == nil {
+		return e, nil
+	}
+	// The driver may not have a pid yet, so this is done until launch gives up.
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for range 250 {
+		kill(l)
+		select {
+		case <-ended:
+			kill(l)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, fmt.Errorf("start browser: %w%s", err, l.complaint())
+		case <-again.C:
+		}
+	}
+	return nil, fmt.Errorf("start browser: %w, and the driver cannot be ended%s", err, l.complaint())
+}
+
+func launch(l layout, chromium string) (*engine, error) {
+	o := &playwright.RunOptions{DriverDirectory: l.dir, SkipInstallBrowsers: true, Logger: quiet}
+	d, err := playwright.NewDriver(o)
+	if err != nil {
+		return nil, err
+	}
+	if node := d.Command().Path; node != filepath.Join(l.dir, "node") {
+		return nil, fmt.Errorf("the driver would be run by %s, past the sandbox: unset PLAYWRIGHT_NODEJS_PATH", node)
+	}
+	// A file and not a pipe: nobody has to read it for the driver to go on.
+	f, err := os.Create(l.log())
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	o.Stderr = f
+	pw, err := playwright.Run(o)
+	if err != nil {
+		return nil, err
+	}
+	no := playwright.Bool(false)
+	b, err := pw.Chromium.Launch(playwright.BrowserTypeLaunchOptions{
+		ExecutablePath: &chromium, Args: flags,
+		HandleSIGHUP: no, HandleSIGINT: no, HandleSIGTERM: no,
+	})
+	if err != nil {
+		return nil, errors.Join(errors.New(brief(err)), pw.Stop())
+	}
+	e := &engine{layout: l, pw: pw, browser: b}
+	b.OnDisconnected(func(playwright.Browser) { e.fail() })
+	return e, nil
+}
+
+// complaint is the end of what the driver wrote to its standard error.
+func (l layout) complaint() string {
+	b, err := os.ReadFile(l.log())
+	b = bytes.TrimSpace(b)
+	if err != nil || len(b) == 0 {
+		return ""
+	}
+	return "; the driver says: " + oneLine(string(b[max(0, len(b)-2000):]), 2000)
+}
+
+func (e *engine) fail()        { e.down.Store(true) }
+func (e *engine) failed() bool { return e.down.Load() }
+
+// responds asks driver and browser for an answer. One that gives none counts as
+// failed from then on.
+func (e *engine) responds(ctx context.Context, limit time.Duration) bool {
+	if e.failed() {
+		return false
+	}
+	_, err := await(ctx, limit, func() (struct{}, error) {
+		c, err := e.browser.NewContext()
+		if err == nil {
+			err = c.Close()
+		}
+		return struct{}{}, err
+	})
+	if err != nil && ctx.Err() == nil {
+		e.fail()
+	}
+	return err == nil
+}
+
+// stop ends the browser and the driver, by request and then by force.
+func (e *engine) stop() {
+	e.fail()
+	_, _ = await(context.Background(), 5*time.Second, func() (struct{}, error) { //nolint:contextcheck // ends what must end
+		return struct{}{}, errors.Join(e.browser.Close(), e.pw.Stop())
+	})
+	kill(e.layout)
+}
+
+// kill ends the driver of l and all its descendants at once. Where there is no
+// /proc, only the driver.
+func kill(l layout) {
+	b, err := os.ReadFile(l.pid())
+	if err != nil {
+		return
+	}
+	driver, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return
+	}
+	parent := parents()
+	if len(parent) > 0 && parent[driver] != os.Getpid() {
+		return // it has ended, and its pid may be someone else's by now
+	}
+	doomed := []int{driver}
+	for i := 0; i < len(doomed); i++ {
+		for pid, p := range parent {
+			if p == doomed[i] {
+				doomed = append(doomed, pid)
+			}
+		}
+	}
+	for _, pid := range doomed {
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Kill() // gone already, or the sandbox's to end
+		}
+	}
+	_ = os.Remove(l.pid())
+}
+
+// parents maps each process to its parent.
+func parents() map[int]int {
+	m := make(map[int]int)
+	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range dirs {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state ppid …; the name may hold spaces and brackets.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil || len(fields) < 2 {
+			continue
+		}
+		if m[pid], err = strconv.Atoi(fields[1]); err != nil {
+			delete(m, pid)
+		}
+	}
+	return m
+}
+
+// errNoAnswer says that a call into the browser did not come back in time.
+var errNoAnswer = errors.New("no answer")
+
+// await runs f, which takes no context, and gives up waiting when ctx is done
+// or limit has passed. f then goes on until the browser context, the browser or
+// the driver under it is closed, which is up to the caller.
+func await[T any](ctx context.Context, limit time.Duration, f func() (T, error)) (T, error) {
+	return awaitOr(ctx, limit, f, func(T) {})
+}
+
+// awaitOr hands what f returns to drop if nobody waits for it any more.
+func awaitOr[T any](ctx context.Context, limit time.Duration, f func() (T, error), drop func(T)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done, gone := make(chan result), make(chan struct{})
+	go func() {
+		v, err := f()
+		select {
+		case done <- result{v, err}:
+		case <-gone:
+			drop(v)
+		}
+	}()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	var none T
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		close(gone)
+		return none, context.Cause(ctx)
+	case <-t.C:
+		close(gone)
+		return none, fmt.Errorf("%w in %v", errNoAnswer, limit)
+	}
+}
