@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func (r *run) do(ctx context.Context, st check.Step) error {
 	}
 	// Twice the limit: an element is waited for, then acted on. A page that
 	// gives no answer at all is given up.
-	_, err := await(ctx, 2*limit+r.limits.Action, func() (struct{}, error) {
+	_, err := await(ctx, 2*limit+r.limits.Answer, func() (struct{}, error) {
 		return struct{}{}, a.do(ctx, r, st, limit)
 	})
 	if err == nil {
@@ -163,15 +164,19 @@ func (r *run) evidence(ctx context.Context, failed bool, acc *check.Acceptance) 
 		acc.Screenshot, _ = r.screenshot(ctx) // a page that cannot be drawn any more has none
 	}
 	if failed {
-		acc.Aria, _ = await(ctx, r.limits.Action, func() (string, error) { return r.page.AriaSnapshot() })
+		acc.Aria, _ = await(ctx, r.limits.Action, func() (string, error) {
+			return r.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Timeout: playwright.Float(ms(r.limits.Action))})
+		})
 	}
 	acc.Console, acc.Network = r.log.report()
 }
 
 // screenshot draws the whole page, up to maxShot pixels of its height.
 func (s *session) screenshot(ctx context.Context) ([]byte, error) {
-	return await(ctx, 10*time.Second, func() ([]byte, error) {
+	const limit = 10 * time.Second
+	return await(ctx, limit, func() ([]byte, error) {
 		return s.page.Screenshot(playwright.PageScreenshotOptions{
+			Timeout:    playwright.Float(ms(limit)),
 			FullPage:   playwright.Bool(true),
 			Clip:       &playwright.Rect{X: 0, Y: 0, Width: 1280, Height: maxShot},
 			Animations: playwright.ScreenshotAnimationsDisabled,
@@ -204,6 +209,9 @@ var obstacles = []string{
 	"outside of the viewport", "did not find some options", "is not a checkbox",
 }
 
+// apiName begins many of the driver's messages; the step says it better.
+var apiName = regexp.MustCompile(`^(Frame|Page|Locator|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +`)
+
 // brief is what an error of the library says, without its log but with the
 // reason from it.
 func brief(err error) string {
@@ -211,8 +219,8 @@ func brief(err error) string {
 		return f.text
 	}
 	text, log, _ := strings.Cut(err.Error(), "\nCall log:")
-	text = strings.NewReplacer("playwright: ", "", "timeout: ", "", "target closed: ", "").Replace(text)
-	text = oneLine(text, 400)
+	text = strings.NewReplacer("playwright: ", "", "timeout: ", "", "target closed: ", "", "Error: ", "").Replace(text)
+	text = oneLine(apiName.ReplaceAllString(text, ""), 400)
 	for line := range strings.Lines(log) {
 		for _, o := range obstacles {
 			if strings.Contains(line, o) {

@@ -47,14 +47,14 @@ var (
 func actions() []action {
 	return []action{
 		{"goto", either, either, optional, load, gotoPage},
-		{"fill", required, optional, none, nil, on(func(l playwright.Locator, st check.Step) error { return l.Fill(st.Value) })},
+		{"fill", required, optional, none, nil, on(fill)},
 		{"type", optional, required, none, nil, typeText},
 		{"press", optional, required, none, nil, press},
-		{"click", required, none, none, nil, on(func(l playwright.Locator, _ check.Step) error { return l.Click() })},
-		{"dblclick", required, none, none, nil, on(func(l playwright.Locator, _ check.Step) error { return l.Dblclick() })},
-		{"hover", required, none, none, nil, on(func(l playwright.Locator, _ check.Step) error { return l.Hover() })},
-		{"check", required, none, none, nil, on(func(l playwright.Locator, _ check.Step) error { return l.SetChecked(true) })},
-		{"uncheck", required, none, none, nil, on(func(l playwright.Locator, _ check.Step) error { return l.SetChecked(false) })},
+		{"click", required, none, none, nil, on(click)},
+		{"dblclick", required, none, none, nil, on(doubleClick)},
+		{"hover", required, none, none, nil, on(hover)},
+		{"check", required, none, none, nil, on(tick(true))},
+		{"uncheck", required, none, none, nil, on(tick(false))},
 		{"select", required, required, none, nil, on(choose)},
 		{"upload", required, required, optional, nil, upload},
 		{"wait_for", required, none, none, wait, assertVisible},
@@ -166,13 +166,40 @@ func isStatus(s string) bool {
 
 // on makes an action of something that is done to the element that the step's
 // target names.
-func on(f func(playwright.Locator, check.Step) error) func(context.Context, *run, check.Step, time.Duration) error {
+//
+// f hands on the time limit with every call: this version of the library knows
+// a default, but does not tell the driver of it, and waits for ever.
+func on(f func(playwright.Locator, check.Step, *float64) error) func(context.Context, *run, check.Step, time.Duration) error {
 	return func(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 		l, err := r.find(ctx, st.Target, limit)
 		if err != nil {
 			return err
 		}
-		return refused(f(l, st))
+		return refused(f(l, st, playwright.Float(ms(limit))))
+	}
+}
+
+func fill(l playwright.Locator, st check.Step, limit *float64) error {
+	return l.Fill(st.Value, playwright.LocatorFillOptions{Timeout: limit})
+}
+
+func click(l playwright.Locator, _ check.Step, limit *float64) error {
+	return l.Click(playwright.LocatorClickOptions{Timeout: limit})
+}
+
+// doubleClick is a click that counts as two: this version's Dblclick refuses
+// every option.
+func doubleClick(l playwright.Locator, _ check.Step, limit *float64) error {
+	return l.Click(playwright.LocatorClickOptions{ClickCount: playwright.Int(2), Timeout: limit})
+}
+
+func hover(l playwright.Locator, _ check.Step, limit *float64) error {
+	return l.Hover(playwright.LocatorHoverOptions{Timeout: limit})
+}
+
+func tick(on bool) func(playwright.Locator, check.Step, *float64) error {
+	return func(l playwright.Locator, _ check.Step, limit *float64) error {
+		return l.SetChecked(on, playwright.LocatorSetCheckedOptions{Timeout: limit})
 	}
 }
 
@@ -231,7 +258,9 @@ func gotoPage(_ context.Context, r *run, st check.Step, limit time.Duration) err
 	if !ok {
 		return faultf("%s is outside the application", ref)
 	}
-	return r.arrive(st.Expected, limit, func() (playwright.Response, error) { return r.page.Goto(to) })
+	return r.arrive(st.Expected, limit, func() (playwright.Response, error) {
+		return r.page.Goto(to, playwright.PageGotoOptions{Timeout: playwright.Float(ms(limit))})
+	})
 }
 
 // arrive loads a page and looks at the status. 404 may be what is wanted to be
@@ -261,25 +290,30 @@ func typeText(ctx context.Context, r *run, st check.Step, limit time.Duration) e
 	if st.Target == "" {
 		return refused(r.page.Keyboard().Type(st.Value))
 	}
-	return on(func(l playwright.Locator, st check.Step) error { return l.PressSequentially(st.Value) })(ctx, r, st, limit)
+	return on(func(l playwright.Locator, st check.Step, limit *float64) error {
+		return l.PressSequentially(st.Value, playwright.LocatorPressSequentiallyOptions{Timeout: limit})
+	})(ctx, r, st, limit)
 }
 
 func press(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 	if st.Target == "" {
 		return refused(r.page.Keyboard().Press(st.Value))
 	}
-	return on(func(l playwright.Locator, st check.Step) error { return l.Press(st.Value) })(ctx, r, st, limit)
+	return on(func(l playwright.Locator, st check.Step, limit *float64) error {
+		return l.Press(st.Value, playwright.LocatorPressOptions{Timeout: limit})
+	})(ctx, r, st, limit)
 }
 
-func choose(l playwright.Locator, st check.Step) error {
-	_, err := l.SelectOption(playwright.SelectOptionValues{ValuesOrLabels: &[]string{st.Value}})
+func choose(l playwright.Locator, st check.Step, limit *float64) error {
+	_, err := l.SelectOption(playwright.SelectOptionValues{ValuesOrLabels: &[]string{st.Value}},
+		playwright.LocatorSelectOptionOptions{Timeout: limit})
 	if err == nil || gone(err) {
 		return err
 	}
 	var have []string
 	if n, err := l.Locator("option").Count(); err == nil {
 		for i := range min(n, 20) {
-			if text, err := l.Locator("option").Nth(i).TextContent(); err == nil {
+			if text, err := l.Locator("option").Nth(i).TextContent(playwright.LocatorTextContentOptions{Timeout: limit}); err == nil {
 				have = append(have, quoted(text))
 			}
 		}
@@ -301,32 +335,35 @@ func upload(ctx context.Context, r *run, st check.Step, limit time.Duration) err
 	if st.Expected == "" {
 		name = "upload.txt"
 	}
-	kind := mime.TypeByExtension(filepath.Ext(name))
-	if kind == "" {
+	kind, _, err := mime.ParseMediaType(mime.TypeByExtension(filepath.Ext(name)))
+	if err != nil {
 		kind = "text/plain"
 	}
 	ways := t.locators(r.page)
+	files := r.page.Locator("input[type=file]") // any other takes a file and drops it
 	var found playwright.Locator
 	err = poll(ctx, limit, func() (bool, error) {
 		for _, l := range ways {
-			n, err := l.Count()
+			n, err := l.And(files).Count()
 			if err != nil {
 				return false, err
 			}
 			if n > 0 {
-				found = l.First()
+				found = l.And(files).First()
 				return true, nil
 			}
 		}
 		return false, nil
 	})
 	if errors.Is(err, errLate) {
-		return faultf("no element matches in %v", limit)
+		return faultf("no file input matches in %v", limit)
 	}
 	if err != nil {
 		return refused(err)
 	}
-	return refused(found.SetInputFiles(playwright.InputFile{Name: name, MimeType: kind, Buffer: []byte(st.Value)}))
+	return refused(found.SetInputFiles(
+		playwright.InputFile{Name: name, MimeType: kind, Buffer: []byte(st.Value)},
+		playwright.LocatorSetInputFilesOptions{Timeout: playwright.Float(ms(limit))}))
 }
 
 func restart(ctx context.Context, r *run, _ check.Step, _ time.Duration) error {

@@ -55,6 +55,7 @@ type Limits struct {
 	Action   time.Duration // an action or assertion of a scenario; 5 s
 	Load     time.Duration // a page to load; 15 s
 	Wait     time.Duration // wait_for and wait_for_url; 30 s
+	Answer   time.Duration // a page to say anything at all, on top of these; 5 s
 	Ready    time.Duration // the application to answer; 30 s
 	Scenario time.Duration // all steps of a scenario; 120 s
 	Launch   time.Duration // driver and browser to start; 60 s
@@ -68,6 +69,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Action, 5 * time.Second},
 		{&l.Load, 15 * time.Second},
 		{&l.Wait, 30 * time.Second},
+		{&l.Answer, 5 * time.Second},
 		{&l.Ready, 30 * time.Second},
 		{&l.Scenario, 120 * time.Second},
 		{&l.Launch, 60 * time.Second},

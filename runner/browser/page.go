@@ -87,7 +87,7 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 		p.session, p.told = s, 0
 	}
 	limit := p.b.o.Limits.Load + p.b.o.Limits.Wait
-	out, err := await(ctx, limit, func() (string, error) { return p.session.act(ctx, a) })
+	out, err := await(ctx, limit, func() (string, error) { return p.session.act(ctx, a, p.b.o.Limits) })
 	if a.Action == "screenshot" && err == nil {
 		out, err = p.keep([]byte(out))
 	}
@@ -145,14 +145,14 @@ func (s *session) element(ref string) (playwright.Locator, error) {
 	return l, nil
 }
 
-func (s *session) act(ctx context.Context, a Action) (string, error) {
+func (s *session) act(ctx context.Context, a Action, limits Limits) (string, error) {
 	switch a.Action {
 	case "open":
-		return s.visit(a.URL)
+		return s.visit(a.URL, limits)
 	case "snapshot":
-		return s.look()
+		return s.look(limits)
 	case "click", "type", "press":
-		return s.touch(a)
+		return s.touch(a, limits)
 	case "wait":
 		return s.wait(ctx, a)
 	case "eval":
@@ -175,12 +175,12 @@ func (s *session) act(ctx context.Context, a Action) (string, error) {
 	return "", faultf("there is no action %q; there are open, snapshot, click, type, press, wait, eval, console, screenshot, close", a.Action)
 }
 
-func (s *session) visit(raw string) (string, error) {
+func (s *session) visit(raw string, l Limits) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !s.in.serves(u) {
 		return "", faultf("only addresses on this machine can be opened, like http://localhost:3000/")
 	}
-	resp, err := s.page.Goto(raw)
+	resp, err := s.page.Goto(raw, playwright.PageGotoOptions{Timeout: playwright.Float(ms(l.Load))})
 	if err != nil {
 		return "", err
 	}
@@ -196,12 +196,14 @@ func (s *session) at() (string, error) {
 	return fmt.Sprintf("%s %s", s.page.URL(), quoted(title)), err
 }
 
-func (s *session) look() (string, error) {
+func (s *session) look(l Limits) (string, error) {
 	at, err := s.at()
 	if err != nil {
 		return "", err
 	}
-	tree, err := s.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Mode: playwright.AriaSnapshotModeAi})
+	tree, err := s.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{
+		Mode: playwright.AriaSnapshotModeAi, Timeout: playwright.Float(ms(l.Action)),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -211,7 +213,7 @@ func (s *session) look() (string, error) {
 	return cut(at+"\n"+tree, maxSnapshot), nil
 }
 
-func (s *session) touch(a Action) (string, error) {
+func (s *session) touch(a Action, limits Limits) (string, error) {
 	var l playwright.Locator
 	if a.Ref != "" || a.Action != "press" {
 		var err error
@@ -220,13 +222,14 @@ func (s *session) touch(a Action) (string, error) {
 		}
 	}
 	var err error
+	limit := playwright.Float(ms(limits.Action))
 	switch {
 	case a.Action == "click":
-		err = l.Click()
+		err = l.Click(playwright.LocatorClickOptions{Timeout: limit})
 	case a.Action == "type":
-		err = l.Fill(a.Text)
+		err = l.Fill(a.Text, playwright.LocatorFillOptions{Timeout: limit})
 	case l != nil:
-		err = l.Press(a.Key)
+		err = l.Press(a.Key, playwright.LocatorPressOptions{Timeout: limit})
 	default:
 		err = s.page.Keyboard().Press(a.Key)
 	}

@@ -35,6 +35,7 @@ type server struct {
 	// A step that restarts the application may be given up while it is at it.
 	mu      sync.Mutex
 	proc    Server // nil before the first start
+	past    string // what it printed before it was restarted
 	stopped bool   // for good
 }
 
@@ -148,7 +149,7 @@ func (s *server) await(ctx context.Context) error {
 	}()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	wrong := "nothing listens there"
+	wrong := silent
 	for asking.Err() == nil {
 		w := probe(asking, client, s.url)
 		if asking.Err() != nil {
@@ -169,8 +170,14 @@ func (s *server) await(ctx context.Context) error {
 	if s.ended() {
 		return faultf("the application ended before it answered, %s%s", s.ending(), s.lastWords())
 	}
-	return faultf("the application does not answer at %s after %v: %s%s%s", s.url, s.ready, wrong, s.elsewhere(), s.lastWords())
+	if wrong == silent {
+		wrong += s.elsewhere()
+	}
+	return faultf("the application does not answer at %s after %v: %s%s", s.url, s.ready, wrong, s.lastWords())
 }
+
+// silent is what probe says of a port on which nobody listens.
+const silent = "nothing listens there"
 
 // probe asks u once and says what is wrong with the answer; "" if nothing is.
 func probe(ctx context.Context, c *http.Client, u *url.URL) string {
@@ -181,7 +188,7 @@ func probe(ctx context.Context, c *http.Client, u *url.URL) string {
 	resp, err := c.Do(req)
 	if err != nil {
 		if strings.Contains(err.Error(), "connection refused") {
-			return "nothing listens there"
+			return silent
 		}
 		return oneLine(err.Error(), 200)
 	}
@@ -215,6 +222,7 @@ func (s *server) again(ctx context.Context) error {
 	if err := s.end(ctx); err != nil {
 		return err
 	}
+	s.past = s.tail() + "\n[restarted]\n"
 	return s.run(ctx)
 }
 
@@ -288,6 +296,6 @@ func (s *server) log() string {
 }
 
 func (s *server) tail() string {
-	lines := strings.Split(strings.TrimRight(s.proc.Output().Text, "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(s.past+s.proc.Output().Text, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-100):], "\n")
 }

@@ -32,7 +32,7 @@ type session struct {
 func (e *engine) open(ctx context.Context, in scope, base *url.URL, l Limits) (*session, error) {
 	return awaitOr(ctx, l.Launch, func() (*session, error) {
 		s := &session{engine: e, in: in, log: journal{base: base}}
-		if err := s.fill(l); err != nil {
+		if err := s.fill(); err != nil {
 			s.close()
 			return nil, err
 		}
@@ -40,7 +40,7 @@ func (e *engine) open(ctx context.Context, in scope, base *url.URL, l Limits) (*
 	}, (*session).close)
 }
 
-func (s *session) fill(l Limits) error {
+func (s *session) fill() error {
 	c, err := s.engine.browser.NewContext(playwright.BrowserNewContextOptions{
 		Viewport:        &playwright.Size{Width: 1280, Height: 800},
 		Locale:          playwright.String("en-US"),
@@ -53,8 +53,6 @@ func (s *session) fill(l Limits) error {
 		return err
 	}
 	s.ctx = c
-	c.SetDefaultTimeout(ms(l.Action))
-	c.SetDefaultNavigationTimeout(ms(l.Load))
 	s.listen()
 	err = errors.Join(
 		c.Route("**/*", func(r playwright.Route) {
