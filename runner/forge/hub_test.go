@@ -2,8 +2,9 @@ package forge
 
 import (
 	"context"
-	"net/http"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,33 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+// seeded is the repository that every world begins with a copy of.
+var seeded struct{ root, base, work string }
+
+func TestMain(m *testing.M) {
+	seed := func() (err error) {
+		if seeded.root, err = os.MkdirTemp("", "forge-"); err != nil {
+			return err
+		}
+		s := fakegithub.New(fakegithub.Options{Root: seeded.root})
+		if err := s.AddRepo(where); err != nil {
+			return err
+		}
+		if seeded.base, err = s.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": loopYML, "SPEC.md": "A list.\n"}); err != nil {
+			return err
+		}
+		seeded.work, err = s.Seed(where, "autonomous-loop/main", seeded.base, map[string]string{"index.html": "<h1>List</h1>\n"})
+		return err
+	}
+	if err := seed(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(seeded.root)
+	os.Exit(code)
+}
+
 // A world is a GitHub with one repository, whose work branch is one commit
 // ahead, and a loop that runs there.
 type world struct {
@@ -76,10 +104,10 @@ func newWorld(t *testing.T, change ...func(*fakegithub.Options)) *world {
 	for _, c := range change {
 		c(&o)
 	}
+	must(t, os.CopyFS(o.Root, os.DirFS(seeded.root)))
+	w.base, w.work = seeded.base, seeded.work
 	w.Server = fakegithub.New(o)
 	must(t, w.AddRepo(where))
-	w.base = got(w.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": loopYML, "SPEC.md": "A list.\n"}))(t)
-	w.work = got(w.Seed(where, "autonomous-loop/main", w.base, map[string]string{"index.html": "<h1>List</h1>\n"}))(t)
 	srv := httptest.NewServer(oracle.Validate(t, w.Server))
 	t.Cleanup(srv.Close)
 	w.url = srv.URL
@@ -166,7 +194,3 @@ func got[T any](v T, err error) func(*testing.T) T {
 }
 
 var boss = fakegithub.Actor{Login: "ann", ID: 7}
-
-func forbidden(permission string) fakegithub.Fault {
-	return fakegithub.Fault{Status: http.StatusForbidden, Header: map[string]string{"X-Accepted-GitHub-Permissions": permission}}
-}
