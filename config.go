@@ -39,7 +39,6 @@ type config struct {
 	Test, Start, URL string
 	Isolation        string
 	PullRequest      string
-	DryRun           bool
 	ConfigFile       string
 	LoopConfig       runner.LoopConfig
 }
@@ -97,7 +96,6 @@ var inputs = []input{
 	{"isolation", "auto", "auto, landlock or none", "How commands are kept from doing harm; auto takes the strongest that the machine has and refuses below.", oneOf(func(c *config) *string { return &c.Isolation }, "auto", "landlock", "none")},
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
-	{"dry-run", "false", "true or false", "Do everything but push, comment and dispatch.", truth(func(c *config, b bool) { c.DryRun = b })},
 	{"config", ".github/autonomous-loop.yml", "a path", "A file with these names as keys, read from the default branch only.", text(func(c *config) *string { return &c.ConfigFile })},
 }
 
@@ -299,8 +297,8 @@ func parseFile(name string, data []byte) (map[string]string, error) {
 			errs = append(errs, fmt.Errorf("config file %s: there is no input %s", name, key))
 		case inputs[i].secretInput():
 			errs = append(errs, fmt.Errorf("config file %s: %s is a secret; take it out, change it, and pass it in the workflow", name, key))
-		case key == "config":
-			errs = append(errs, fmt.Errorf("config file %s: it cannot name another", name))
+		case slices.Contains([]string{"config", "loop", "base", "state-branch", "mode"}, key):
+			errs = append(errs, fmt.Errorf("config file %s: %s decides where the file is read from; set it in the workflow", name, key))
 		default:
 			switch v.(type) {
 			case string, int, bool, float64:

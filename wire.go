@@ -79,6 +79,10 @@ type environment struct {
 // openRepo opens the repository and reads the config file of its base branch,
 // before anything else is looked at. Secrets are never recorded in a commit.
 func openRepo(ctx context.Context, c config, p place, dir string, own func(string) error, now func() time.Time) (*repo.Repo, error) {
+	// Commands walk through it to the work tree; the git directory stays closed.
+	if err := os.Mkdir(filepath.Join(dir, "repo"), 0o711); err != nil { //nolint:gosec // see the line above
+		return nil, err
+	}
 	return repo.Open(ctx, repo.Options{
 		Remote: p.remote, Auth: p.auth, Dir: filepath.Join(dir, "repo"),
 		StateBranch: c.StateBranch, WorkBranch: c.workBranch(), Base: c.Base, Author: author,
@@ -121,9 +125,8 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	c, err = parseConfig(lookup)
-	if err != nil {
-		return nil, c, err
+	if c, err = parseConfig(lookup); err != nil {
+		return nil, c, usage(err)
 	}
 	box, err := sandbox.Open(ctx, sandbox.Options{Isolation: c.Isolation, Dir: filepath.Join(dir, "sandbox"), Path: env.getenv("PATH")})
 	if err != nil {
@@ -132,20 +135,20 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	s.close = append(s.close, box.Close)
 	s.rung = box.Rung()
 
-	r, err := openRepo(ctx, c, p, dir, box.Own, env.now)
+	r, err := openRepo(ctx, c, p, dir, func(path string) error { uid, gid := box.User(); return os.Lchown(path, uid, gid) }, env.now)
 	if err != nil {
-		return nil, c, err
-	}
-	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
 		return nil, c, err
 	}
 	found, err := r.Load(ctx)
 	if err != nil {
 		return nil, c, err
 	}
+	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
+		return nil, c, usage(err)
+	}
 	spec, err := readSpec(ctx, c, p, r)
 	if err != nil {
-		return nil, c, err
+		return nil, c, usage(err)
 	}
 	client, err := s.model(env, c)
 	if err != nil {
@@ -169,7 +172,6 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Tests:    func(ctx context.Context, scope string) (string, error) { return gates.Feedback(ctx, r.Work(), scope) },
 		Page:     pageOf(page),
 		MayWrite: check.MayWrite,
-		Own:      func(f *os.File) error { return box.Own(f.Name()) },
 	})
 	if err != nil {
 		return nil, c, err
