@@ -22,7 +22,7 @@ func (c *Client) once(ctx context.Context, r agent.Request, plain bool) (agent.R
 
 	var a answer
 	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), c.request(r), &a)
-	if errors.Is(context.Cause(ctx), errSilent) {
+	if errors.Is(context.Cause(ctx), errSilent) { // HTTP/2 says only that the context was cancelled
 		err = errSilent
 	}
 	reply := agent.Reply{}
