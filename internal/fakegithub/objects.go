@@ -41,7 +41,7 @@ func (c *call) user(a *Actor) object {
 func (c *call) privateUser(a *Actor) object {
 	o := c.user(a)
 	maps.Copy(o, object{
-		"bio": nil, "blog": nil, "company": nil, "email": nil, "hireable": nil, "location": nil, "name": a.Login,
+		"user_view_type": "private", "bio": nil, "blog": nil, "company": nil, "email": nil, "hireable": nil, "location": nil, "name": a.Login,
 		"followers": 0, "following": 0, "public_gists": 0, "public_repos": 1, "collaborators": 0, "disk_usage": 0,
 		"owned_private_repos": 0, "private_gists": 0, "total_private_repos": 0, "two_factor_authentication": true,
 		"created_at": stamp(time.Unix(0, 0)), "updated_at": stamp(time.Unix(0, 0)),

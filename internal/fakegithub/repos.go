@@ -148,7 +148,9 @@ func (s *Server) getPermission(c *call) {
 	login := c.r.PathValue("user")
 	for _, a := range s.actors {
 		if a.Login == login {
-			c.answer(http.StatusOK, map[string]any{"permission": "write", "role_name": "write", "user": c.user(a)})
+			who := c.user(a)
+			who["role_name"] = "write"
+			c.answer(http.StatusOK, object{"permission": "write", "role_name": "write", "user": who})
 			return
 		}
 	}

@@ -156,6 +156,20 @@ func TestDuplicateCommentsAreHealed(t *testing.T) {
 	}
 }
 
+func TestATokenOfAPersonIsKnownByGitHub(t *testing.T) {
+	w := newWorld(t)
+	w.AddToken("ghp_ann", boss)
+	ann := func(o *Options) { o.Token = "ghp_ann" }
+	for _, text := range []string{"1 of 3", "2 of 3"} {
+		if out := got(w.hub(ann).Report(t.Context(), w.report(text)))(t); len(out.Warnings) > 0 {
+			t.Errorf("warnings %q", out.Warnings)
+		}
+	}
+	if c := w.Comments(where, 1); len(c) != 1 || c[0].Author != "ann" || !strings.Contains(c[0].Body, "2 of 3") {
+		t.Errorf("comments %+v", c)
+	}
+}
+
 // The tokens of some apps cannot tell whose they are. The receipt of the session
 // before tells which comment and pull request are ours.
 func TestReceiptStandsForAnUnknownAccount(t *testing.T) {

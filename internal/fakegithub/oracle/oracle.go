@@ -31,7 +31,9 @@ import (
 var zipped []byte
 
 // router finds the operation of a request. It is loaded once for all tests.
-var router = sync.OnceValues(func() (routers.Router, error) {
+var router = sync.OnceValues(load)
+
+func load() (routers.Router, error) {
 	zr, err := gzip.NewReader(bytes.NewReader(zipped))
 	if err != nil {
 		return nil, err
@@ -45,7 +47,17 @@ var router = sync.OnceValues(func() (routers.Router, error) {
 		return nil, err
 	}
 	return gorillamux.NewRouter(doc)
-})
+}
+
+// options make kin-openapi report all that is wrong, each in a line instead of
+// with the whole schema.
+func options() *openapi3filter.Options {
+	o := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true}
+	o.WithCustomSchemaErrorFunc(func(err *openapi3.SchemaError) string {
+		return "/" + strings.Join(err.JSONPointer(), "/") + ": " + err.Reason
+	})
+	return o
+}
 
 // Validate wraps a handler: every REST request that reaches it and every answer
 // that it gives must be as GitHub describes them, else t fails. What is not
@@ -74,8 +86,7 @@ func Validate(t testing.TB, next http.Handler) http.Handler {
 			return
 		}
 		in := &openapi3filter.RequestValidationInput{
-			Request: r, PathParams: params, Route: route,
-			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
+			Request: r, PathParams: params, Route: route, Options: options(),
 		}
 		if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil {
 			t.Errorf("%s %s: the request is not as GitHub describes it: %v", r.Method, r.URL.Path, err)
@@ -110,8 +121,7 @@ func answered(ctx context.Context, in *openapi3filter.RequestValidationInput, re
 		return nil
 	}
 	out := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: in, Status: rec.Code, Header: rec.Header(),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+		RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: options(),
 	}
 	out.SetBodyBytes(rec.Body.Bytes())
 	return openapi3filter.ValidateResponse(ctx, out)
