@@ -212,7 +212,8 @@ func (c *chain) session(ctx context.Context, task childTask) (message, error) {
 	}
 	defer from.Close()
 	log := &lockedBuffer{}
-	cmd := exec.CommandContext(ctx, self, c.args...)
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Args = append([]string{"autonomous-loop"}, c.args...)
 	cmd.Env = append(os.Environ(), childVariable+"="+string(value)) //nolint:forbidigo // a child has its parent's environment
 	cmd.ExtraFiles = []*os.File{to}
 	cmd.Stdout, cmd.Stderr = log, log

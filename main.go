@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,7 +32,8 @@ func main() {
 	info, err := os.Stdout.Stat()
 	env := environment{
 		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
-		tty: err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb",
+		tty:       err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb",
+		transport: http.DefaultTransport, // with the proxy that the runner or the person has set
 	}
 	err = run(ctx, env, os.Args[1:])
 	if err != nil {

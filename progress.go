@@ -85,7 +85,7 @@ func sentence(e runner.Event) string {
 		}
 		return fmt.Sprintf("%s: %s", e.Feature, e.Phase)
 	case "verdict":
-		if e.Text == "" {
+		if e.Text == "" || e.Outcome == runner.Verified || e.Outcome == runner.Red {
 			return fmt.Sprintf("%s: %s", e.Feature, e.Outcome)
 		}
 		return fmt.Sprintf("%s: %s: %s", e.Feature, e.Outcome, e.Text)

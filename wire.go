@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,6 +75,8 @@ type environment struct {
 	stderr io.Writer
 	now    func() time.Time
 	tty    bool
+
+	transport http.RoundTripper // to the model's provider
 }
 
 // openRepo opens the repository and reads the config file of its base branch,
@@ -154,6 +157,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, c, err
 	}
+	if err := client.Probe(ctx); err != nil {
+		return nil, c, err
+	}
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
 		return nil, c, err
@@ -177,7 +183,10 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, c, err
 	}
 	s.close = append(s.close, tools.Close)
-	planner, err := plan.Open(plan.Options{Spec: spec.text, Source: spec.Source, Features: spec.features, Ask: client})
+	planner, err := plan.Open(plan.Options{
+		Spec: spec.text, Source: spec.Source, Features: spec.features, FeaturesName: c.Features, Ask: client,
+		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes,
+	})
 	if err != nil {
 		return nil, c, err
 	}
@@ -217,7 +226,7 @@ func (s *session) model(env environment, c config) (*model.Client, error) {
 	}
 	o := model.Options{
 		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
-		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64,
+		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Transport: env.transport,
 	}
 	if c.Script != "" {
 		data, err := os.ReadFile(c.Script)

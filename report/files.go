@@ -176,7 +176,7 @@ func Text(v View) string {
 	if n := next(v); n != "" {
 		fmt.Fprintf(&b, "next       %s\n", plain(strings.ReplaceAll(n, "`", "")))
 	}
-	fmt.Fprintf(&b, "sessions   %d\ntokens     %s\ncost       %s\nrecovered  %d errors\ntime       %s\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes))
+	fmt.Fprintf(&b, "sessions   %d\ntokens     %s\ncost       %s\nrecovered  %d\ntime       %s\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes))
 	for _, f := range v.State.Features {
 		if f.Status != runner.Complete {
 			fmt.Fprintf(&b, "  %-12s %s: %s\n", standing(f, v.State), f.ID, plain(f.Note))
@@ -190,5 +190,5 @@ func Text(v View) string {
 
 // plain puts a text on one line without what cannot be seen.
 func plain(s string) string {
-	return strings.NewReplacer("\\", "", "\u200b", "").Replace(inline(s))
+	return strings.NewReplacer("\\", "", "\u200b", "", "&lt;", "<", "&gt;", ">").Replace(inline(s))
 }

@@ -31,11 +31,10 @@ func Summary(v View) string {
 func PullRequest(v View) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Autonomous Loop: %s (%d of %d features)\n\n", inline(v.State.Loop), v.Result.FeaturesCompleted, v.Result.FeaturesTotal)
-	fmt.Fprintf(&b, "%s\n\nEvery feature below was proved by the harness on a clean checkout of exactly the code that is here: its tests were seen to fail before and to pass after, and its acceptance steps were performed in a real browser. ", headline(v))
-	fmt.Fprintf(&b, "The evidence lies on %s.\n\n", link("the state branch", v.Links.StateURL))
+	fmt.Fprintf(&b, "%s\n\nEvery feature below was proved by the harness by running what stands beside it, on a clean checkout of exactly the code that was committed for it. The evidence lies on %s.\n\n", headline(v), link("the state branch", v.Links.StateURL))
 	for _, f := range v.State.Features {
 		if f.Status == runner.Complete {
-			fmt.Fprintf(&b, "- **%s** %s\n", inline(f.ID), inline(f.Description))
+			fmt.Fprintf(&b, "- **%s** %s: %s\n", inline(f.ID), inline(f.Description), proof(f, v))
 		}
 	}
 	if v.Isolation != "" {
@@ -91,7 +90,11 @@ func proof(f runner.Feature, v View) string {
 	}
 	var gates []string
 	for _, g := range v.Verdicts[f.ID].Gates {
-		gates = append(gates, fmt.Sprintf("%s %d/%d", cell(g.Name, 20), g.Counts.Passed, g.Counts.Run))
+		n := fmt.Sprintf("%d/%d", g.Counts.Passed, g.Counts.Run)
+		if strings.HasSuffix(g.Name, "red") { // what has to fail
+			n = fmt.Sprintf("%d failed first", g.Counts.Failed)
+		}
+		gates = append(gates, cell(g.Name, 20)+" "+n)
 	}
 	if len(gates) > 0 {
 		words += " (" + strings.Join(gates, ", ") + ")"
@@ -143,7 +146,11 @@ func inline(s string) string {
 			b.WriteRune('\u200b')
 		case r == ':' && strings.HasPrefix(s[i:], "://"):
 			b.WriteString("\u200b:")
-		case strings.ContainsRune("\\`*_[]<>|~", r):
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '>':
+			b.WriteString("&gt;")
+		case strings.ContainsRune("\\`*_[]|~", r):
 			b.WriteRune('\\')
 			b.WriteRune(r)
 		default:

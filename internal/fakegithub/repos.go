@@ -26,13 +26,16 @@ type repo struct {
 	flows    map[string]int64 // workflow path -> id
 }
 
-// hook refuses what GitHub refuses to the token of a job: any commit that
-// touches a workflow. It runs for the bot only.
+// hook refuses what GitHub refuses to the token of a job: any new commit that
+// changes a workflow against its first parent, a merge of the base among them.
+// A transaction of the state branch has a code commit as its second parent and
+// holds no workflow at all, so that this is not a change. It runs for the bot
+// only.
 const hook = `#!/bin/sh
 [ "$REMOTE_USER" = "github-actions[bot]" ] || exit 0
 while read old new ref; do
 	case $new in *[!0]*) ;; *) continue ;; esac
-	file=$(git log --format= --name-only -m "$new" --not --all -- .github/workflows | head -n 1)
+	file=$(git log --format= --name-only --diff-merges=first-parent "$new" --not --all -- .github/workflows | head -n 1)
 	if [ -n "$file" ]; then
 		printf 'refusing to allow a GitHub App to create or update workflow \140%s\140 without \140workflows\140 permission\n' "$file"
 		exit 1
