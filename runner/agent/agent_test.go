@@ -87,13 +87,16 @@ func TestOtherTasksStartAnew(t *testing.T) {
 }
 
 func TestConversationAfterAnErrorStartsAnew(t *testing.T) {
-	a, s, b := open(t, map[string]Reply{"tests/1": calls(call("shell", `{"command":"x"}`)), "implement/1": tidy}, nil)
+	a, s, b := open(t, map[string]Reply{"tests/1": tidy, "implement/1": calls(call("shell", `{"command":"x"}`)), "repair-1/1": tidy}, nil)
+	if _, err := a.Work(t.Context(), task(runner.Tests, 0)); err != nil {
+		t.Fatal(err)
+	}
 	b.err = errors.New("sandbox is gone")
-	claim, err := a.Work(t.Context(), task(runner.Tests, 0))
+	claim, err := a.Work(t.Context(), task(runner.Implement, 0))
 	if !errors.Is(err, b.err) || claim.Usage.Calls != 1 {
 		t.Fatalf("%v, %d calls charged", err, claim.Usage.Calls)
 	}
-	if _, err := a.Work(t.Context(), task(runner.Implement, 0)); err != nil || len(s.last().Messages) != 3 {
+	if _, err := a.Work(t.Context(), task(runner.Repair, 1)); err != nil || len(s.last().Messages) != 3 {
 		t.Errorf("%v, %d messages", err, len(s.last().Messages))
 	}
 }
@@ -281,7 +284,7 @@ const tokensOfOne = 4000
 func TestTheEndOfTheContextEndsThePhase(t *testing.T) {
 	why := &runner.StopError{Reason: runner.SessionTime}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	a, _, _ := open(t, map[string]Reply{"tests/1": calls(call("note", `{"text":"n"}`), call("shell", `{"command":"sleep"}`))},
+	a, _, _ := open(t, map[string]Reply{"tests/1": calls(call("note", `{"text":"n"}`), call("shell", `{"command":"sleep"}`), call("write_file", `{"path":"a","content":"never"}`))},
 		map[string]func(context.Context, Call) string{"shell": func(ctx context.Context, _ Call) string {
 			cancel(why)
 			<-ctx.Done()
@@ -293,6 +296,18 @@ func TestTheEndOfTheContextEndsThePhase(t *testing.T) {
 	}
 	if _, err := a.Work(ctx, task(runner.Tests, 0)); !errors.Is(err, why) {
 		t.Errorf("under an ended context: %v", err)
+	}
+}
+
+func TestTheEndOfTheContextEndsACall(t *testing.T) {
+	why := &runner.StopError{Reason: runner.SessionTime}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s := &script{t: t, window: 1e5, errs: map[string]error{"tests/1": errors.New("connection reset")}, prompt: func(Request) int {
+		cancel(why)
+		return 1
+	}}
+	if _, err := Open(Options{Model: s, Tools: &box{t: t}}).Work(ctx, task(runner.Tests, 0)); err != error(why) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -186,9 +186,6 @@ func (m *mender) value() error {
 		}
 	}
 	if len(m.open) > 0 {
-		if m.last == ',' || m.last == ':' {
-			return errors.New("it ends too early")
-		}
 		m.note("missing closing brackets were added")
 		for i := len(m.open) - 1; i >= 0; i-- {
 			m.out.WriteByte(m.open[i])

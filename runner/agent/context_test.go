@@ -52,6 +52,22 @@ func TestAFullWindowIsMaskedInBatches(t *testing.T) {
 	}
 }
 
+// Dropping a few small results would cost the provider's cache for nothing.
+func TestAMaskThatFreesLittleWaits(t *testing.T) {
+	replies, use := reads(14, 600)
+	for i := 15; i > 0; i-- {
+		replies[fmt.Sprintf("tests/%d", i+1)] = replies[fmt.Sprintf("tests/%d", i)]
+	}
+	replies["tests/1"] = calls(call("write_file", `{"path":"a","content":"`+strings.Repeat("x", 112_000)+`"}`))
+	use["write_file"] = says("created")
+	a, s, _ := open(t, replies, use)
+	s.window = 40_000
+	claim, err := a.Work(t.Context(), task(runner.Tests, 0))
+	if err != nil || s.masks != 0 || claim.Context < float64(maskAt)/100 {
+		t.Errorf("%v, masked %d times, context %v", err, s.masks, claim.Context)
+	}
+}
+
 func TestAWindowThatMaskingCannotHelpEndsTheSession(t *testing.T) {
 	replies, use := reads(5, 60_000)
 	a, s, _ := open(t, replies, use)

@@ -1,4 +1,12 @@
 // Package agent makes one phase of an attempt: turns between a model and its tools.
+//
+// It promises that what was sent to the model stays byte-identical, but for old
+// results that it drops to make room; that every call gets a result and nothing
+// of a cut reply runs; that each call is affordable before it is made; and that
+// a phase ends, whatever the model does. It does not judge: what the model says
+// of its work changes nothing but the conversation.
+//
+// The fakes of [Model] and [Toolbox] are in its tests.
 package agent
 
 import (

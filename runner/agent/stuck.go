@@ -72,7 +72,7 @@ func progress(steps []step) int {
 	at := 0
 	for i, s := range steps {
 		switch s.Tool {
-		case "edit_file", "write_file", "shell":
+		case "edit_file", "write_file", "shell", "browser":
 			c := call{s.Tool, s.Args}
 			if !s.Failed && !seen[c] {
 				at = i

@@ -28,6 +28,7 @@ func TestStuck(t *testing.T) {
 		{"a hit between misses", "edit_file:1=!m edit_file:2=!m edit_file:3=ok edit_file:4=!m", "", false},
 		{"unreadable calls", "shell:{}=? write_file:{}=? shell:{}=?", "malformed", false},
 		{"unreadable calls for long", "shell:{}=? write_file:{}=? shell:{}=? shell:{}=?", "malformed", true},
+		{"clicking through a page", "browser:click1=p browser:snap=p browser:click2=p browser:snap=p browser:click3=p browser:snap=p browser:click4=p browser:snap=p browser:click5=p browser:snap=p", "", false},
 		{"waiting for a job", strings.Repeat("job:1=nothing ", 8), "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

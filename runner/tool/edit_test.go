@@ -63,6 +63,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 		{"nothing to do", "a\n", "a", "a", "are the same"},
 		{"blank lines", "a\n\n\nb\n", " \n ", "x", "not found"},
 		{"two readings of escapes in new", "s := \"a\"\n", `s := \"a\"`, `s := "b"`, "not found"},
+		{"two readings of line ends in new", "a\nb\n", `a\nb`, "x\ny", "not found"},
 		{"some numbers in new", "a\nb\n", "1\ta\n2\tb", "1\ta\nc", "not found"},
 		{"numbers that do not rise", "a\nb\n", "2\ta\n1\tb", "x", "not found"},
 		{"two shifts", "\ta\n\t\t\tb\n", "a\nb", "x", "not found"},
@@ -85,6 +86,9 @@ func TestEditsAreAllOrNone(t *testing.T) {
 	has(t, got, agent.Failed, "a.txt was not changed", "edit 2 of 2")
 	if got := content(t, b, "a.txt"); got != "one\ntwo\nthree\n" {
 		t.Fatalf("half done: %q", got)
+	}
+	if got, done, err := apply("one\n", []edit{{Old: "one", New: "1"}, {Old: "four", New: "4"}}); err == nil || got != "one\n" || len(done.spans) > 0 {
+		t.Errorf("half done: %q, %v, %v", got, done, err)
 	}
 	got = use(t, b, "edit_file", args{"path": "a.txt", "edits": []args{{"old": "one", "new": "1\n1b"}, {"old": "1b", "new": "1c"}, {"old": "e", "new": "E", "all": true}}})
 	has(t, got, "edited a.txt", "2\t1c", "4\tthrEE")

@@ -88,6 +88,7 @@ func TestFindFilesIgnoresWhatGitIgnores(t *testing.T) {
 		{"*.js", "", "no file matches *.js below ."},
 		{"*.js", "node_modules/m", "node_modules/m/index.js"}, // asked for by name
 		{"deep/*", "sub", "sub/deep/z.c"},
+		{"*.log", "sub", "sub/x.log"}, // by the rules above and in sub
 		{"sub/*", "", "sub/.gitignore\nsub/x.log"},
 		{"", "", agent.Failed + "the glob is empty"},
 		{"*", "nope", agent.Failed + "nope does not exist"},
