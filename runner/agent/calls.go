@@ -129,7 +129,7 @@ func (p *phase) answer(calls []wish, results []string, over *bool) {
 	var circles []finding
 	for i, c := range calls {
 		failed := strings.HasPrefix(results[i], Failed)
-		p.steps = append(p.steps, step{c.Name, canonical(c.Args), normal(results[i]), failed, c.problem != ""})
+		p.steps = append(p.steps, step{c.Name, canonical(c.Args), compared(c.Name, results[i]), failed, c.problem != ""})
 		if f, ok := stuck(p.steps); ok {
 			circles = append(circles, f)
 		}

@@ -105,7 +105,16 @@ func only(steps []step, tool string) []step {
 // addresses, temporary paths, ports, process ids and log names.
 var noise = regexp.MustCompile(`\b\d+([.,]\d+)?\s?(ns|µs|us|ms|s|sec|seconds|m)\b|0x[0-9a-fA-F]+|\b[0-9a-f]{12,}\b|/tmp/[^\s"']+|(localhost|127\.0\.0\.1|\]|::1):\d+|\b(pid|PID)[ =:]*\d+|\d+\.log\b|\bjob\d+\b`)
 
-func normal(result string) string { return noise.ReplaceAllString(result, "~") }
+func normal(result string) string { return noise.ReplaceAllString(clip(result, 8<<10), "~") }
+
+// compared is what of a result is compared. What only reads has no noise, and
+// taking it out of long results would take longer than all else in a turn.
+func compared(tool, result string) string {
+	if shared(tool) {
+		return result
+	}
+	return normal(result)
+}
 
 // canonical is args with its keys in order, so that two spellings compare equal.
 func canonical(args string) string {
