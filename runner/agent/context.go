@@ -27,7 +27,7 @@ const (
 // many bytes the conversation shrank. msgs itself is not changed.
 //
 // Cutting in batches keeps the provider's cache useful: dropping one result a
-// turn costs more than dropping none (agent.md, B.3).
+// turn costs more than dropping none.
 func mask(msgs []Message, keep int) (out []Message, freed int) {
 	const short = 400
 	calls := map[string]Call{}
