@@ -43,7 +43,7 @@ func (b *Browser) Accept(ctx context.Context, app check.App, sc check.Scenario) 
 	}
 	defer release()
 
-	srv := newServer(app, u, b.o)
+	srv := newServer(ctx, app, u, b.o)
 	err = srv.run(ctx)
 	if err == nil {
 		err = b.perform(ctx, srv, sc.Steps, &acc)
@@ -92,31 +92,41 @@ func (b *Browser) perform(ctx context.Context, srv *server, steps []check.Step, 
 	if failed == nil {
 		if c := s.dialogs.complaint(true); c != "" {
 			failed = &fault{c}
+		} else if to := s.left.Load(); to != nil {
+			failed = faultf("the application sends its pages to %s, outside of it: what they show is not its own", *to)
 		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	r.evidence(ctx, failed != nil, acc)
-	switch {
-	case failed == nil && acc.Screenshot == nil:
-		failed = faultf("no screenshot could be taken of the page after the last step")
-		fallthrough
-	case failed != nil:
+	if failed == nil && acc.Screenshot == nil {
+		acc.Broken = "no picture could be taken of the page after the last step"
+		return nil
+	}
+	if failed != nil {
 		// A browser that ended makes every step fail, whatever the page does.
-		if why := r.broken(ctx, failed); why != "" {
-			acc.Broken = why
+		if acc.Broken = r.broken(ctx, failed); acc.Broken != "" {
 			return nil
 		}
 		acc.Failures = append(acc.Failures, local(srv.url, brief(failed)))
 	}
-	if how := srv.over(); how != "" {
+	if how := srv.over(); how != "" && !strings.Contains(strings.Join(acc.Failures, " "), "the application ended") {
 		acc.Failures = append(acc.Failures, how)
 	}
 	return nil
 }
 
-// do performs one step; its error is the failure's text.
+// A stepError is a step that did not go as it should.
+type stepError struct {
+	label string
+	err   error
+}
+
+func (e *stepError) Error() string { return e.label + ": " + brief(e.err) }
+func (e *stepError) Unwrap() error { return e.err }
+
+// do performs one step.
 func (r *run) do(ctx context.Context, st check.Step) error {
 	r.label = label(st)
 	a, _ := find(st.Action) // Mistakes has seen that there is one
@@ -126,30 +136,29 @@ func (r *run) do(ctx context.Context, st check.Step) error {
 	}
 	// Twice the limit: an element is waited for, then acted on. A page that
 	// gives no answer at all is given up.
-	_, err := await(ctx, 2*limit+r.limits.Answer, func() (struct{}, error) {
+	_, err := use(ctx, r.session, 2*limit+r.limits.Answer, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, a.do(ctx, r, st, limit)
 	})
-	if err == nil {
-		if c := r.dialogs.complaint(false); c != "" {
-			return &fault{c} // names the step that armed it
-		}
-		return nil
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return &stepError{r.label, fmt.Errorf("the page gives %w", err)}
+	case err != nil:
+		return &stepError{r.label, err}
 	}
-	if f, ok := errors.AsType[*fault](err); ok {
-		return faultf("%s: %s", r.label, f.text)
+	if c := r.dialogs.complaint(false); c != "" {
+		return &fault{c} // names the step that armed it
 	}
-	if errors.Is(err, errNoAnswer) {
-		return fmt.Errorf("%s: the page gives %w", r.label, err)
-	}
-	return fmt.Errorf("%s: %w", r.label, err)
+	return nil
 }
 
 // broken says how the browser failed, "" if it did not. An unmet expectation is
 // never the browser's failure, as long as the browser is there.
 func (r *run) broken(ctx context.Context, err error) string {
 	switch {
-	case r.crashed.Load():
-		return "the page crashed: " + brief(err)
+	case r.hasCrashed():
+		return errCrash.Error() + ": " + brief(err)
+	case errors.Is(err, errStart):
+		return brief(err)
 	case !r.engine.responds(ctx, r.limits.Load):
 		return "the browser ended: " + brief(err)
 	}
@@ -164,7 +173,7 @@ func (r *run) evidence(ctx context.Context, failed bool, acc *check.Acceptance) 
 		acc.Screenshot, _ = r.screenshot(ctx) // a page that cannot be drawn any more has none
 	}
 	if failed {
-		acc.Aria, _ = await(ctx, r.limits.Action, func() (string, error) {
+		acc.Aria, _ = use(ctx, r.session, r.limits.Action+r.limits.Answer, func(context.Context) (string, error) {
 			return r.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Timeout: playwright.Float(ms(r.limits.Action))})
 		})
 	}
@@ -173,8 +182,8 @@ func (r *run) evidence(ctx context.Context, failed bool, acc *check.Acceptance) 
 
 // screenshot draws the whole page, up to maxShot pixels of its height.
 func (s *session) screenshot(ctx context.Context) ([]byte, error) {
-	const limit = 10 * time.Second
-	return await(ctx, limit, func() ([]byte, error) {
+	const limit = 20 * time.Second
+	return use(ctx, s, limit, func(context.Context) ([]byte, error) {
 		return s.page.Screenshot(playwright.PageScreenshotOptions{
 			Timeout:    playwright.Float(ms(limit)),
 			FullPage:   playwright.Bool(true),
@@ -209,18 +218,22 @@ var obstacles = []string{
 	"outside of the viewport", "did not find some options", "is not a checkbox",
 }
 
-// apiName begins many of the driver's messages; the step says it better.
-var apiName = regexp.MustCompile(`^(Frame|Page|Locator|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +`)
+// preface is what many messages of the library and the driver begin with; the
+// step says it better.
+var preface = regexp.MustCompile(`^(timeout: |target closed: |Error: |(Frame|Page|Locator|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +)+`)
 
 // brief is what an error of the library says, without its log but with the
 // reason from it.
 func brief(err error) string {
+	if s, ok := errors.AsType[*stepError](err); ok {
+		return s.Error()
+	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f.text
 	}
 	text, log, _ := strings.Cut(err.Error(), "\nCall log:")
-	text = strings.NewReplacer("playwright: ", "", "timeout: ", "", "target closed: ", "", "Error: ", "").Replace(text)
-	text = oneLine(apiName.ReplaceAllString(text, ""), 400)
+	text, _, _ = strings.Cut(strings.ReplaceAll(text, "playwright: ", ""), "\n    at ") // the stack of a script
+	text = oneLine(preface.ReplaceAllString(text, ""), 400)
 	for line := range strings.Lines(log) {
 		for _, o := range obstacles {
 			if strings.Contains(line, o) {

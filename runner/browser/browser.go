@@ -84,11 +84,11 @@ func (l Limits) withDefaults() Limits {
 // A Browser is one driver and one Chromium, started when they are first needed
 // and again after a crash. It may be used by several goroutines at once.
 type Browser struct {
-	o      Options
-	layout layout
-	turn   chan struct{} // held while an engine is started or ended
-	engine *engine       // under turn; nil: none was started yet
-	closed bool          // under turn
+	o       Options
+	turn    chan struct{} // held while an engine is started or ended
+	engine  *engine       // under turn; nil: none was started yet
+	retired []*engine     // under turn; those before it
+	closed  bool          // under turn
 
 	fixed chan struct{} // held by the run whose application has a port of its own choice
 	mu    sync.Mutex
@@ -110,33 +110,33 @@ func Open(ctx context.Context, o Options) (*Browser, error) {
 	if err := p.check(exists); err != nil {
 		return nil, fmt.Errorf("open browser: %w", err)
 	}
-	l, err := layOut(o.Driver, o.Node)
-	if err != nil {
-		return nil, fmt.Errorf("open browser: %w", err)
-	}
 	o.Limits = o.Limits.withDefaults()
 	return &Browser{
-		o:      o,
-		layout: l,
-		turn:   make(chan struct{}, 1),
-		fixed:  make(chan struct{}, 1),
-		ports:  make(map[int]bool),
+		o:     o,
+		turn:  make(chan struct{}, 1),
+		fixed: make(chan struct{}, 1),
+		ports: make(map[int]bool),
 	}, nil
 }
 
 // Close ends the browser, its driver and every page in it.
-func (b *Browser) Close() error {
+func (b *Browser) Close() {
 	b.turn <- struct{}{}
 	defer func() { <-b.turn }()
-	if b.closed {
-		return nil
-	}
 	b.closed = true
+	b.retire()
+	for _, e := range b.retired {
+		e.stop()
+	}
+}
+
+// retire gives up the engine, if there is one.
+func (b *Browser) retire() {
 	if b.engine != nil {
-		b.engine.stop()
+		b.engine.retire()
+		b.retired = append(b.retired, b.engine)
 		b.engine = nil
 	}
-	return b.layout.remove()
 }
 
 // up returns the engine, which it starts if there is none or the last one has
@@ -151,14 +151,11 @@ func (b *Browser) up(ctx context.Context) (*engine, error) {
 	if b.closed {
 		return nil, errors.New("browser is closed")
 	}
-	if b.engine != nil {
-		if !b.engine.failed() {
-			return b.engine, nil
-		}
-		b.engine.stop()
-		b.engine = nil
+	if b.engine != nil && !b.engine.failed() {
+		return b.engine, nil
 	}
-	e, err := start(ctx, b.layout, b.o.Chromium, b.o.Limits.Launch)
+	b.retire()
+	e, err := start(ctx, b.o)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,12 +65,15 @@ func (l layout) fill(driver, node string) error {
 	}
 	// The shell's pid stays the driver's, since every step is an exec. The first
 	// argument is cli.js below this directory; its real path is handed on,
-	// because a sandboxed user may read that one and perhaps not this one.
+	// because a sandboxed user may read that one and perhaps not this one. What
+	// version it is, which the library asks first, Prepare has written down:
+	// that saves a third of the start.
 	script := fmt.Sprintf(`#!/bin/sh
 echo $$ >%s
 shift
-exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=%s TMPDIR=%[2]s %s %s "$@"
-`, quote(l.pid()), quote(home), quote(node), quote(filepath.Join(driver, "package", "cli.js")))
+[ "$1" = --version ] && [ -f %s ] && exec cat %[2]s
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=%s TMPDIR=%[3]s %s %s "$@"
+`, quote(l.pid()), quote(filepath.Join(driver, prepared)), quote(home), quote(node), quote(filepath.Join(driver, "package", "cli.js")))
 	return os.WriteFile(filepath.Join(l.dir, "node"), []byte(script), 0o755) //nolint:gosec // it is a program
 }
 
@@ -102,6 +107,10 @@ func Prepare(driver, node string) error {
 	if !exists(filepath.Join(driver, "package", "cli.js")) {
 		return fmt.Errorf("prepare driver: %s has no package/cli.js: unpack npm's playwright-core there", driver)
 	}
+	mark := filepath.Join(driver, prepared)
+	if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("prepare driver: %w", err)
+	}
 	l, err := layOut(driver, node)
 	if err != nil {
 		return fmt.Errorf("prepare driver: %w", err)
@@ -116,7 +125,7 @@ func Prepare(driver, node string) error {
 	if err != nil {
 		return fmt.Errorf("prepare driver: %w", err)
 	}
-	return os.WriteFile(filepath.Join(driver, prepared), []byte(v+"\n"), 0o644) //nolint:gosec // the sandbox's user reads it
+	return os.WriteFile(mark, []byte(v+"\n"), 0o644) //nolint:gosec // the sandbox's user reads it
 }
 
 // An engine is a running driver with a running browser.
@@ -124,16 +133,25 @@ type engine struct {
 	layout  layout
 	pw      *playwright.Playwright
 	browser playwright.Browser
-	down    atomic.Bool
+	down    atomic.Bool // no new session is opened in it
+	end     sync.Once
+
+	mu       sync.Mutex
+	sessions int
+	retired  bool // ends with its last session
 }
 
 // start runs the driver and the browser. playwright-go's calls take no context:
 // they end when the driver does, so the driver is killed when ctx is done.
-func start(ctx context.Context, l layout, chromium string, limit time.Duration) (*engine, error) {
+func start(ctx context.Context, o Options) (*engine, error) {
+	l, err := layOut(o.Driver, o.Node)
+	if err != nil {
+		return nil, fmt.Errorf("start browser: %w", err)
+	}
 	ended := make(chan struct{})
-	e, err := await(ctx, limit, func() (*engine, error) {
+	e, err := await(ctx, o.Limits.Launch, func() (*engine, error) {
 		defer close(ended)
-		return launch(l, chromium)
+		return launch(l, o.Chromium)
 	})
 	if err == nil {
 		return e, nil
@@ -147,13 +165,15 @@ func start(ctx context.Context, l layout, chromium string, limit time.Duration) 
 		case <-ended:
 			kill(l)
 			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+				err = context.Cause(ctx)
+			} else {
+				err = fmt.Errorf("start browser: %w%s", err, l.complaint())
 			}
-			return nil, fmt.Errorf("start browser: %w%s", err, l.complaint())
+			return nil, errors.Join(err, l.remove())
 		case <-again.C:
 		}
 	}
-	return nil, fmt.Errorf("start browser: %w, and the driver cannot be ended%s", err, l.complaint())
+	return nil, fmt.Errorf("start browser: %w, and the driver in %s cannot be ended%s", err, l.dir, l.complaint())
 }
 
 func launch(l layout, chromium string) (*engine, error) {
@@ -221,13 +241,46 @@ func (e *engine) responds(ctx context.Context, limit time.Duration) bool {
 	return err == nil
 }
 
+// enter counts a session that is opened in e, leave one that is over.
+func (e *engine) enter() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sessions++
+}
+
+func (e *engine) leave() {
+	e.mu.Lock()
+	e.sessions--
+	last := e.retired && e.sessions == 0
+	e.mu.Unlock()
+	if last {
+		e.stop()
+	}
+}
+
+// retire lets e end with its last session: a page that hangs in one must not
+// cost the others theirs.
+func (e *engine) retire() {
+	e.fail()
+	e.mu.Lock()
+	e.retired = true
+	idle := e.sessions == 0
+	e.mu.Unlock()
+	if idle {
+		e.stop()
+	}
+}
+
 // stop ends the browser and the driver, by request and then by force.
 func (e *engine) stop() {
-	e.fail()
-	_, _ = await(context.Background(), 5*time.Second, func() (struct{}, error) { //nolint:contextcheck // ends what must end
-		return struct{}{}, errors.Join(e.browser.Close(), e.pw.Stop())
+	e.end.Do(func() {
+		e.fail()
+		_, _ = await(context.Background(), 5*time.Second, func() (struct{}, error) {
+			return struct{}{}, errors.Join(e.browser.Close(), e.pw.Stop())
+		})
+		kill(e.layout)
+		_ = e.layout.remove() // a file that a dying process still writes does no harm
 	})
-	kill(e.layout)
 }
 
 // kill ends the driver of l and all its descendants at once. Where there is no
@@ -258,7 +311,6 @@ func kill(l layout) {
 			_ = p.Kill() // gone already, or the sandbox's to end
 		}
 	}
-	_ = os.Remove(l.pid())
 }
 
 // parents maps each process to its parent.

@@ -24,8 +24,8 @@ const (
 	EnvCache    = "AUTONOMOUS_LOOP_CACHE"
 )
 
-// shared is the cache of a machine on which tools/setup.sh was run by root.
-const shared = "/opt/autonomous-loop"
+// rootCache is the cache of a machine on which tools/setup.sh was run by root.
+const rootCache = "/opt/autonomous-loop"
 
 // chromiums are tried in this order: the headless shell starts and draws more
 // than twice as fast as the whole browser. What lies in /usr/bin is often a
@@ -50,7 +50,7 @@ func Find(getenv func(string) string, exists func(string) bool) (Paths, error) {
 	if err != nil {
 		return Paths{}, fmt.Errorf("find browser: %w", err)
 	}
-	caches := []string{shared}
+	caches := []string{rootCache}
 	if home := getenv("HOME"); home != "" {
 		caches = append([]string{filepath.Join(home, ".cache", "autonomous-loop")}, caches...)
 	}

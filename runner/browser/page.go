@@ -87,7 +87,9 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 		p.session, p.told = s, 0
 	}
 	limit := p.b.o.Limits.Load + p.b.o.Limits.Wait
-	out, err := await(ctx, limit, func() (string, error) { return p.session.act(ctx, a, p.b.o.Limits) })
+	out, err := use(ctx, p.session, limit, func(ctx context.Context) (string, error) {
+		return p.session.act(ctx, a, p.b.o.Limits)
+	})
 	if a.Action == "screenshot" && err == nil {
 		out, err = p.keep([]byte(out))
 	}
@@ -97,7 +99,7 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 	case ctx.Err() != nil:
 		p.close()
 		return "", context.Cause(ctx)
-	case p.session.crashed.Load() || !p.session.engine.responds(ctx, p.b.o.Limits.Load):
+	case p.session.hasCrashed() || !p.session.engine.responds(ctx, p.b.o.Limits.Load):
 		p.close()
 		return "", fmt.Errorf("the browser failed: %w", err)
 	case errors.Is(err, errNoAnswer):

@@ -24,10 +24,13 @@ func (f *fault) Error() string { return f.text }
 
 func faultf(format string, args ...any) error { return &fault{fmt.Sprintf(format, args...)} }
 
+// errStart says that the sandbox, and not the application, is at fault.
+var errStart = errors.New("start the application")
+
 // A server is the application while it is judged.
 type server struct {
 	app   check.App
-	start func(context.Context, sandbox.Command) (Server, error)
+	start func(sandbox.Command) (Server, error)
 	url   *url.URL
 	port  int
 	ready time.Duration
@@ -39,9 +42,14 @@ type server struct {
 	stopped bool   // for good
 }
 
-func newServer(app check.App, u *url.URL, o Options) *server {
+// newServer returns an application that is not started yet. Its processes end
+// with ctx, not with the step that starts them.
+func newServer(ctx context.Context, app check.App, u *url.URL, o Options) *server {
 	p, _ := strconv.Atoi(port(u)) // a port that parsed as one
-	return &server{app: app, start: o.Start, url: u, port: p, ready: o.Limits.Ready}
+	return &server{
+		app: app, url: u, port: p, ready: o.Limits.Ready,
+		start: func(c sandbox.Command) (Server, error) { return o.Start(ctx, c) },
+	}
 }
 
 // place decides where app is to answer and holds that port until release is
@@ -118,7 +126,7 @@ func (s *server) run(ctx context.Context) error {
 		// An old server would pass for the new one.
 		return faultf("something else already answers on port %d; the application was not started", s.port)
 	}
-	p, err := s.start(ctx, sandbox.Command{
+	p, err := s.start(sandbox.Command{
 		Argv:  []string{"/bin/sh", "-c", s.app.Start},
 		Dir:   s.app.Dir,
 		Env:   []string{"PORT=" + strconv.Itoa(s.port)},
@@ -126,7 +134,7 @@ func (s *server) run(ctx context.Context) error {
 		Write: []string{s.app.Dir},
 	})
 	if err != nil {
-		return fmt.Errorf("start the application: %w", err)
+		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	s.proc = p
 	return s.await(ctx)
@@ -222,7 +230,7 @@ func (s *server) again(ctx context.Context) error {
 	if err := s.end(ctx); err != nil {
 		return err
 	}
-	s.past = s.tail() + "\n[restarted]\n"
+	s.past = lastLines(s.past+s.proc.Output().Text) + "\n[restarted]\n"
 	return s.run(ctx)
 }
 
@@ -279,7 +287,7 @@ func (s *server) ending() string {
 }
 
 func (s *server) lastWords() string {
-	if l := s.tail(); l != "" {
+	if l := lastLines(s.proc.Output().Text); l != "" {
 		return "\n" + l
 	}
 	return "; it printed nothing"
@@ -292,10 +300,10 @@ func (s *server) log() string {
 	if s.proc == nil {
 		return ""
 	}
-	return s.tail()
+	return lastLines(s.past + s.proc.Output().Text)
 }
 
-func (s *server) tail() string {
-	lines := strings.Split(strings.TrimRight(s.past+s.proc.Output().Text, "\n"), "\n")
+func lastLines(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-100):], "\n")
 }

@@ -24,14 +24,18 @@ type session struct {
 	page    playwright.Page
 	log     journal
 	dialogs dialogs
-	crashed atomic.Bool
+	crash   chan struct{} // closed when the page's process is gone
+	crashed sync.Once
+	ended   sync.Once
+	left    atomic.Pointer[string] // an address outside that was reached
 }
 
 // open makes a context in which nothing differs from run to run, and from which
 // nothing but in is reached.
 func (e *engine) open(ctx context.Context, in scope, base *url.URL, l Limits) (*session, error) {
+	e.enter()
 	return awaitOr(ctx, l.Launch, func() (*session, error) {
-		s := &session{engine: e, in: in, log: journal{base: base}}
+		s := &session{engine: e, in: in, log: journal{base: base}, crash: make(chan struct{})}
 		if err := s.fill(); err != nil {
 			s.close()
 			return nil, err
@@ -118,10 +122,13 @@ func (s *session) listen() {
 	})
 	s.ctx.OnRequest(func(r playwright.Request) {
 		// A redirect is not routed again. Other hosts do not resolve, but
-		// another port of this machine does: that shows here at least.
-		if r.RedirectedFrom() != nil && !s.in.holds(r.URL()) {
-			s.log.entry(&s.log.network, "left the application: redirected to %s", r.URL())
+		// another port of this machine does: that is at least not hidden.
+		to := r.URL()
+		if r.RedirectedFrom() == nil || s.in.holds(to) || !(scope{}).holds(to) {
+			return
 		}
+		s.log.entry(&s.log.network, "redirected outside to %s", to)
+		s.left.Store(&to)
 	})
 	s.ctx.OnResponse(func(r playwright.Response) {
 		if r.Status() >= 400 {
@@ -129,12 +136,39 @@ func (s *session) listen() {
 		}
 	})
 	s.ctx.OnPage(func(p playwright.Page) {
-		p.OnCrash(func(playwright.Page) { s.crashed.Store(true) })
+		p.OnCrash(func(playwright.Page) { s.crashed.Do(func() { close(s.crash) }) })
 		if len(s.ctx.Pages()) > maxPages {
 			go p.Close() //nolint:errcheck // it goes with the context at the latest
 		}
 	})
 	s.ctx.OnDialog(func(d playwright.Dialog) { go s.answer(d) })
+}
+
+// errCrash says that the process that drew a page is gone.
+var errCrash = errors.New("the page crashed")
+
+// use awaits a call on the session's page. A page that has crashed answers
+// nothing, and no error says so.
+func use[T any](ctx context.Context, s *session, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.crash:
+			cancel(errCrash)
+		case <-ctx.Done():
+		}
+	}()
+	return await(ctx, limit, func() (T, error) { return f(ctx) })
+}
+
+func (s *session) hasCrashed() bool {
+	select {
+	case <-s.crash:
+		return true
+	default:
+		return false
+	}
 }
 
 // ours says whether text is the browser's complaint about what the routes or
@@ -144,17 +178,23 @@ func ours(text string) bool {
 }
 
 // close ends the context, and with it whatever still waits for an answer from
-// it. A browser that cannot even do that is not used again.
+// it. A browser that cannot even do that gets no more sessions.
 func (s *session) close() {
-	if s == nil || s.ctx == nil {
+	if s == nil {
 		return
 	}
-	_, err := await(context.Background(), 10*time.Second, func() (struct{}, error) { //nolint:contextcheck // ends what must end
-		return struct{}{}, s.ctx.Close()
+	s.ended.Do(func() {
+		defer s.engine.leave()
+		if s.ctx == nil {
+			return
+		}
+		_, err := await(context.Background(), 10*time.Second, func() (struct{}, error) {
+			return struct{}{}, s.ctx.Close()
+		})
+		if errors.Is(err, errNoAnswer) {
+			s.engine.fail()
+		}
 	})
-	if errors.Is(err, errNoAnswer) {
-		s.engine.stop()
-	}
 }
 
 // dialogs answers the alert, confirm and prompt windows of a page: each is
