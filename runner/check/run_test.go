@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -328,5 +329,37 @@ func TestSetupThatFails(t *testing.T) {
 	_, err := w.Judge(t.Context(), runner.Candidate{Phase: runner.Tests, Parent: p, Tree: c, Commit: c})
 	if err == nil || !strings.Contains(err.Error(), "setup fails on the parent") || !strings.Contains(err.Error(), "no manifest") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What the reporter wrote is numbered, so that a lost or added line shows.
+func TestNodeReportWithGaps(t *testing.T) {
+	lines := []string{`{"k":"begin"}`, `{"k":"file","file":"/p/a.test.js"}`, `{"k":"case","ok":true,"file":"/p/a.test.js","name":"a"}`, `{"k":"over","file":"/p/a.test.js"}`, `{"k":"end"}`}
+	log := func(skip int, extra string) string {
+		var b strings.Builder
+		for i, l := range lines {
+			if i != skip {
+				fmt.Fprintf(&b, "noise\nN %d %s\n", i, l)
+			}
+		}
+		return b.String() + extra
+	}
+	if r := parseNode(log(-1, ""), "N", "/p"); r.Broken != "" || len(r.Early) > 0 || len(r.Cases) != 1 {
+		t.Fatalf("a whole report is not believed: %+v", r)
+	}
+	for i := range lines {
+		if r := parseNode(log(i, ""), "N", "/p"); r.Broken == "" {
+			t.Errorf("line %d is missing, and the report is believed: %+v", i, r)
+		}
+	}
+	for _, extra := range []string{"N 5 {\n", "N 3 {\"k\":\"end\"}\n", "N x {}\n"} {
+		if r := parseNode(log(-1, extra), "N", "/p"); r.Broken == "" {
+			t.Errorf("with %q the report is believed", extra)
+		}
+	}
+	// Without the end of a file, nothing it said counts.
+	lines[3] = `{"k":"out","file":"/p/a.test.js","text":"bye"}`
+	if r := parseNode(log(-1, ""), "N", "/p"); len(r.Early) != 1 {
+		t.Errorf("a file that did not end is not named: %+v", r)
 	}
 }

@@ -261,7 +261,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	o := Options{
 		Trees: w.git, Browser: w.browser, Run: execRunner{}, Dir: t.TempDir(), TDD: true,
 		Env:  []string{"GOCACHE=" + devCache()}, // compiling the standard library anew would take most of the time
-		Rand: seeded(1), Now: time.Now, Timeout: 30 * time.Second,
+		Rand: seeded(1), Now: time.Now, Timeout: 2 * time.Minute,
 	}
 	if change != nil {
 		change(&o)
