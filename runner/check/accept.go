@@ -80,7 +80,7 @@ func judgeAcceptance(p performance) finding {
 		f.Outcome = runner.Inconclusive
 		f.Reason = fmt.Sprintf("The acceptance of %s is said to pass, but only %d of its %d steps were performed.", p.Feature, p.Succeeded, len(p.Steps))
 	default:
-		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s).", p.Feature, count(p.Succeeded, "step"))
+		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s).", p.Feature, plural(p.Succeeded, "step", "steps"))
 	}
 	return f
 }

@@ -200,3 +200,25 @@ func (c *counting) Run(ctx context.Context, cmd sandbox.Command) (sandbox.Output
 	c.n++
 	return c.Runner.Run(ctx, cmd)
 }
+
+// A browser that says it passed must have performed every step.
+func TestPerformanceMustBeWhole(t *testing.T) {
+	p := performance{Steps: removing().Acceptance, Acceptance: Acceptance{Passed: true, Executed: 4, Succeeded: 4}}
+	if f := judgeAcceptance(p); !f.passed() {
+		t.Fatalf("a whole performance is %+v", f)
+	}
+	for _, change := range []func(*performance){
+		func(p *performance) { p.Executed, p.Succeeded = 3, 3 },
+		func(p *performance) { p.Succeeded = 3 },
+		func(p *performance) { p.Executed, p.Succeeded, p.Steps = 0, 0, nil },
+		func(p *performance) { p.Failures = []string{"step 1: no"} },
+		func(p *performance) { p.Passed = false },
+		func(p *performance) { p.Broken = "crashed" },
+	} {
+		q := p
+		change(&q)
+		if judgeAcceptance(q).passed() {
+			t.Errorf("passes: %+v", q.Acceptance)
+		}
+	}
+}

@@ -148,11 +148,3 @@ func names(cases []testCase) []string {
 	}
 	return out
 }
-
-// count writes "1 test", "2 tests".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -25,7 +25,7 @@ var (
 		"go.mod", "go.sum", "go.work", "go.work.sum", "pyproject.toml", "requirements.txt", "requirements-dev.txt",
 		"Cargo.toml", "Cargo.lock", "Gemfile", "Gemfile.lock",
 	}
-	owned = []string{".git", ".autonomous-loop", ".github/workflows", ".github/actions", ".github/autonomous-loop.yml", ".github/autonomous-loop.yaml"}
+	owned = []string{".autonomous-loop", ".github/workflows", ".github/actions", ".github/autonomous-loop.yml", ".github/autonomous-loop.yaml"}
 )
 
 // IsTest says whether the file at p, slash-separated and relative to the
@@ -50,13 +50,13 @@ func isManifest(p string) bool {
 	return slices.Contains(manifests, path.Base(p))
 }
 
-// Owned says whether p belongs to the harness or decides what the repository's
+// isOwned says whether p belongs to the harness or decides what the repository's
 // automation may do, so that no agent may write it. Case is folded because file
 // systems may.
-func Owned(p string) bool {
+func isOwned(p string) bool {
 	p = strings.ToLower(path.Clean(p))
-	return slices.ContainsFunc(owned, func(o string) bool {
-		return p == o || strings.HasPrefix(p, o+"/") || o == ".git" && strings.HasSuffix(p, "/.git") || o == ".git" && strings.Contains(p, "/.git/")
+	return strings.Contains("/"+p+"/", "/.git/") || slices.ContainsFunc(owned, func(o string) bool {
+		return p == o || strings.HasPrefix(p, o+"/")
 	})
 }
 
@@ -70,7 +70,7 @@ func MayWrite(phase runner.Phase, p string) error {
 	switch {
 	case p == ".." || strings.HasPrefix(p, "../") || path.IsAbs(p):
 		return fmt.Errorf("%s is outside the project: write inside it, with a relative path", p)
-	case Owned(p):
+	case isOwned(p):
 		return fmt.Errorf("%s belongs to the repository's automation and cannot be changed here: leave it, and build the feature without it; "+
 			"if that is impossible, use cannot_complete with kind blocked and say what a person should change", p)
 	case phase == runner.Tests && !IsTest(p) && !isManifest(p):

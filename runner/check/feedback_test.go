@@ -89,3 +89,20 @@ func TestFirstFeature(t *testing.T) {
 	v := w.judge(runner.Implement, empty, tests.with(tree{"counter.go": s["parent"]["counter.go"]}), runner.Row{ID: "x"})
 	want(t, v, runner.Verified, "green", "1 of them new")
 }
+
+// Without test first there is still no way to lose what counted before.
+func TestWithoutTestFirst(t *testing.T) {
+	s := samples(t, "node")
+	w := newWorld(t, func(o *Options) { o.TDD = false })
+	parent, built := s["parent"], s["parent"].with(s["impl"])
+	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "green", "0 of them new")
+	deleted := built.with(tree{"test/notes.test.js": strings.ReplaceAll(parent["test/notes.test.js"], "adds a note", "adds")})
+	want(t, w.judge(runner.Implement, parent, deleted, runner.Row{ID: "x"}), runner.Failed, "green", "are gone: test/notes.test.js: adds a note")
+	grouped := built.with(tree{"test/notes.test.js": strings.Replace(parent["test/notes.test.js"], "() => { assert", "async (t) => { await t.test('inner', () => {}); assert", 1)})
+	want(t, w.judge(runner.Implement, parent, grouped, runner.Row{ID: "x"}), runner.Verified, "green")
+
+	// A project without any tests is judged by the browser, or not at all.
+	page := tree{"package.json": `{"scripts": {"start": "node server.js"}}`, "page.txt": s["impl"]["page.txt"]}
+	want(t, w.judge(runner.Implement, tree{"README.md": "x"}, page, removing()), runner.Verified, "acceptance")
+	want(t, w.judge(runner.Implement, tree{"README.md": "x"}, page, runner.Row{ID: "x"}), runner.Failed, "green", "Nothing says how the project is tested")
+}

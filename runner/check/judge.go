@@ -41,8 +41,8 @@ func judgeRed(parent, red report, wrote []string, lenient bool) finding {
 		f.Reason = wrongReason(n.wrong)
 	case len(n.broken) > 0:
 		f.Outcome, f.Detail = runner.Failed, brief(n.broken)
-		f.Reason = fmt.Sprintf("%s that passed before does not pass any more: %s. Restore what the earlier tests need; if the feature contradicts them, use cannot_complete with kind conflict.",
-			count(len(n.broken), "earlier test"), list(names(n.broken)))
+		f.Reason = fmt.Sprintf("%s now: %s. Restore what the earlier tests need; if the feature contradicts them, use cannot_complete with kind conflict.",
+			plural(len(n.broken), "earlier test that passed before fails", "earlier tests that passed before fail"), list(names(n.broken)))
 	case len(n.vanished) > 0:
 		f.Outcome = runner.Failed
 		f.Reason = fmt.Sprintf("Earlier tests are gone or skipped (`%s`): %s. Earlier tests stay; put them back under the same name.", red.Command, list(n.vanished))

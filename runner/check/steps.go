@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -73,7 +72,7 @@ func (g *Gates) audit(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	if taken := only(changed, Owned); len(taken) > 0 {
+	if taken := only(changed, isOwned); len(taken) > 0 {
 		j.decide("audit", j.Tree, failed("", "%s belongs to the repository's automation and was changed. Put it back as it was.", list(taken)))
 		return nil
 	}
@@ -301,20 +300,7 @@ func anyTest(dir string) (bool, error) {
 		return false, err
 	}
 	defer root.Close()
-	found := false
-	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && d.Name() == "node_modules":
-			return fs.SkipDir
-		case !d.IsDir() && IsTest(p):
-			found = true
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return found, err
+	return anyFile(root, IsTest)
 }
 
 func only(paths []string, want func(string) bool) []string {

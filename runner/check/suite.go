@@ -43,7 +43,7 @@ func suites(root *os.Root, override string) ([]suite, error) {
 	}
 	var found []suite
 	test := scripts["test"]
-	switch hasTests, err := hasNodeTests(root); {
+	switch hasTests, err := anyFile(root, nodeTestFile.MatchString); {
 	case err != nil:
 		return nil, err
 	case test != "" && !strings.Contains(test, "no test specified"):
@@ -64,6 +64,8 @@ var (
 	goForm    = regexp.MustCompile(`^((?:\w+=\S*\s+)*)go\s+test\b\s*(.*)$`)
 	testFlag  = regexp.MustCompile(`(^|\s)--test(\s|$)`)
 	nodeTaken = regexp.MustCompile(`--(?:test-reporter(?:-destination)?(?:=|\s+)\S+|(?:experimental-)?test-isolation(?:=|\s+)\S+|watch\b)`)
+	narrowed  = regexp.MustCompile(`(^|\s)--?(run|skip|bench|fuzz|list|exec)\b`)
+	tagsFlag  = regexp.MustCompile(`(?:^|\s)--?tags(?:=|\s+)(\S+)`)
 	goTaken   = regexp.MustCompile(`(?:^|\s)--?(?:json|v|count(?:=|\s+)\d+)\b`)
 )
 
@@ -122,12 +124,12 @@ func (s suite) only(root *os.Root, scope string) suite {
 
 // whole says whether a go test command runs every test of every package.
 func (s suite) whole() bool {
-	return strings.Contains(s.args, "./...") && !regexp.MustCompile(`(^|\s)--?(run|skip|bench|fuzz|list|exec|short)\b`).MatchString(s.args)
+	return strings.Contains(s.args, "./...") && !narrowed.MatchString(s.args)
 }
 
 // tags are those a go test command is built with.
 func (s suite) tags() []string {
-	if m := regexp.MustCompile(`(?:^|\s)--?tags(?:=|\s+)(\S+)`).FindStringSubmatch(s.args); m != nil {
+	if m := tagsFlag.FindStringSubmatch(s.args); m != nil {
 		return strings.Split(strings.Trim(m[1], `'"`), ",")
 	}
 	return nil
@@ -169,7 +171,9 @@ func goModule(root *os.Root) string {
 
 var nodeTestFile = regexp.MustCompile(`(^test|[._-]test|/test-[^/]*)\.[cm]?js$|(^|/)(test|__tests__)/.*\.[cm]?js$`)
 
-func hasNodeTests(root *os.Root) (bool, error) {
+// anyFile says whether root holds a file, not of an installed package, that want
+// says yes to.
+func anyFile(root *os.Root, want func(p string) bool) (bool, error) {
 	found := false
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
@@ -177,7 +181,7 @@ func hasNodeTests(root *os.Root) (bool, error) {
 			return err
 		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
 			return fs.SkipDir
-		case d.Type().IsRegular() && nodeTestFile.MatchString(p):
+		case d.Type().IsRegular() && want(p):
 			found = true
 			return fs.SkipAll
 		}
