@@ -42,22 +42,25 @@ func (e *setupError) finding() finding {
 	return failed(tail(clean(e.out.Text), mostDetail-200), "The setup command `%s` %s in a clean checkout. Keep the project in a state in which it works.", e.command, how)
 }
 
-// prepare lays tree out once and runs the setup in it.
+// prepare lays tree out once and runs the setup in it. A setup that fails is
+// tried again from the start, now and whenever it is asked for: it may need the
+// network.
 func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 	g.mu.Lock()
 	p := g.prepared[tree]
 	g.mu.Unlock()
-	if p == nil {
+	for try := 0; p == nil || p.setup != nil && try < 2; try++ {
+		if p != nil {
+			remove(p.dir)
+		}
 		dir, err := g.export(ctx, tree, "tree")
 		if err != nil {
 			return nil, err
 		}
-		p = &prepared{dir: dir}
-		if err := g.setUp(ctx, tree, dir); err != nil {
-			if _, ok := errors.AsType[*setupError](err); !ok {
-				return nil, err
-			}
-			p.setup = err
+		p = &prepared{dir: dir, setup: g.setUp(ctx, tree, dir)}
+		if _, ok := errors.AsType[*setupError](p.setup); p.setup != nil && !ok {
+			remove(dir)
+			return nil, p.setup
 		}
 	}
 	g.mu.Lock()

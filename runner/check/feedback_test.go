@@ -101,6 +101,11 @@ func TestWithoutTestFirst(t *testing.T) {
 	grouped := built.with(tree{"test/notes.test.js": strings.Replace(parent["test/notes.test.js"], "() => { assert", "async (t) => { await t.test('inner', () => {}); assert", 1)})
 	want(t, w.judge(runner.Implement, parent, grouped, runner.Row{ID: "x"}), runner.Verified, "green")
 
+	// What was wrong before is said to be so, and does not count as believed.
+	broken := parent.with(tree{"test/old.test.js": "import test from 'node:test';\nimport assert from 'node:assert';\ntest('old', () => assert.ok(false));\n", "test/exit.test.js": "process.exit(0);\n"})
+	want(t, w.judge(runner.Implement, broken, broken.with(s["impl"]), runner.Row{ID: "x"}), runner.Failed, "green", "test/exit.test.js", "process.exit")
+	want(t, w.judge(runner.Implement, broken, broken.with(s["impl"], tree{"test/exit.test.js": "1;\n"}), runner.Row{ID: "x"}), runner.Failed, "green", "Failed before this feature, too", "old")
+
 	// A project without any tests is judged by the browser, or not at all.
 	page := tree{"package.json": `{"scripts": {"start": "node server.js"}}`, "page.txt": s["impl"]["page.txt"]}
 	want(t, w.judge(runner.Implement, tree{"README.md": "x"}, page, removing()), runner.Verified, "acceptance")

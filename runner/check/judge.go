@@ -174,15 +174,21 @@ func judgeGreen(parent report, red *report, green report) finding {
 	switch {
 	case len(bad) > 0:
 		f.Outcome, f.Detail = runner.Failed, brief(bad)
-		var since []string
+		var since, ever []string
 		for _, c := range bad {
-			if before[c.id()].State == pass && !c.Load {
+			switch old, known := before[c.id()]; {
+			case known && old.State == pass:
 				since = append(since, c.String())
+			case known && old.State == fail:
+				ever = append(ever, c.String())
 			}
 		}
 		f.Reason = fmt.Sprintf("%s in a clean checkout (`%s`): %s.", plural(len(bad), "test fails", "tests fail"), green.Command, list(names(bad)))
 		if len(since) > 0 {
 			f.Reason += fmt.Sprintf(" Passed before this feature: %s.", list(since))
+		}
+		if len(ever) > 0 {
+			f.Reason += fmt.Sprintf(" Failed before this feature, too, and must be mended with it: %s.", list(ever))
 		}
 	case f.Counts.Run == 0:
 		f.Outcome = runner.Failed

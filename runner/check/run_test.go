@@ -319,6 +319,12 @@ func TestSetupThatFails(t *testing.T) {
 	v := w.judge(runner.Implement, tree{"README.md": "x"}, bare, runner.Row{ID: "x"})
 	want(t, v, runner.Failed, "setup", "exit code 4", "no manifest")
 
+	// What fails once may have been the network.
+	marker := filepath.Join(t.TempDir(), "been")
+	w.o.Setup = "test -f " + marker + " || { touch " + marker + "; exit 1; }"
+	want(t, w.judge(runner.Tests, tree{"README.md": "x"}, s["parent"].with(s["tests"]), runner.Row{ID: "x"}), runner.Red, "red")
+	w.o.Setup = "test -f package.json || { echo no manifest; exit 4; }"
+
 	// A parent without tests and without a manifest is where a project begins.
 	v = w.judge(runner.Tests, tree{"README.md": "x"}, tree{"package.json": `{"type": "module"}`}.with(tree{"test/a.test.js": "import test from 'node:test';\nimport { a } from '../a.js';\ntest('a', () => a());\n"}), runner.Row{ID: "x"})
 	want(t, v, runner.Red, "red")

@@ -285,6 +285,7 @@ func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
 		if err != nil {
 			return report{}, err
 		}
+		r.Early = nil // what it did report is still good to compare with
 		var ok bool
 		if f, ok = judgeRun(r); ok {
 			return r, nil
