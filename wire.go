@@ -293,7 +293,7 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 	if err != nil {
 		return nil, err
 	}
-	s.close = append(s.close, b.Close)
+	s.close = append(s.close, func() error { b.Close(); return nil })
 	return b, nil
 }
 
