@@ -26,21 +26,24 @@ func TestJobs(t *testing.T) {
 		Dir:   "testdata/script",
 		Setup: func(e *testscript.Env) error { return setupJob(t, e) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"repository":    hubDo((*hub).repository),
-			"by-hand":       hubDo((*hub).byHand),
-			"dispatched":    hubDo((*hub).dispatched),
-			"another-job":   hubDo((*hub).anotherJob),
-			"run-ends":      hubDo((*hub).runEnds),
-			"nothing-waits": hubDo((*hub).nothingWaits),
-			"output":        hubDo((*hub).output),
-			"summary":       hubDo((*hub).summary),
-			"pull":          hubDo((*hub).pull),
-			"comment":       hubDo((*hub).comment),
-			"artifact":      hubDo((*hub).artifact),
-			"log":           hubDo((*hub).log),
-			"files":         hubDo((*hub).files),
-			"untouched":     hubDo((*hub).untouched),
-			"git":           hubDo((*hub).git),
+			"repository":     hubDo((*hub).repository),
+			"by-hand":        hubDo((*hub).byHand),
+			"dispatched":     hubDo((*hub).dispatched),
+			"another-job":    hubDo((*hub).anotherJob),
+			"run-ends":       hubDo((*hub).runEnds),
+			"nothing-waits":  hubDo((*hub).nothingWaits),
+			"output":         hubDo((*hub).output),
+			"summary":        hubDo((*hub).summary),
+			"pull":           hubDo((*hub).pull),
+			"comment":        hubDo((*hub).comment),
+			"artifact":       hubDo((*hub).artifact),
+			"log":            hubDo((*hub).log),
+			"files":          hubDo((*hub).files),
+			"untouched":      hubDo((*hub).untouched),
+			"point":          hubDo((*hub).point),
+			"foreign-commit": hubDo((*hub).foreignCommit),
+			"refs":           hubDo((*hub).refs),
+			"git":            hubDo((*hub).git),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -109,6 +112,9 @@ func (h *hub) repository(ts *testscript.TestScript, args []string) {
 	workflow, err := os.ReadFile(filepath.Join("examples/workflows", args[0]))
 	ts.Check(err)
 	files[".github/workflows/loop.yml"] = string(workflow)
+	files[".github/blank.md"] = " \n"
+	files[".github/picture.md"] = "\x89PNG\x00"
+	files[".github/wrong.yml"] = "modle: x\napi-key: y\n"
 	ts.Check(h.AddRepo(repoName))
 	_, err = h.Seed(repoName, "main", "", files)
 	ts.Check(err)
@@ -245,6 +251,22 @@ func (h *hub) compare(ts *testscript.TestScript, want string, args ...string) {
 	if got != ts.ReadFile(want) {
 		ts.Fatalf("git %s:\n%s\nwant:\n%s", strings.Join(args, " "), got, ts.ReadFile(want))
 	}
+}
+
+// point BRANCH AT: a person moves the branch, by force.
+func (h *hub) point(ts *testscript.TestScript, args []string) {
+	ts.Check(h.Point(repoName, "refs/heads/"+args[0], args[1]))
+}
+
+// foreign-commit BRANCH: a person commits to the branch.
+func (h *hub) foreignCommit(ts *testscript.TestScript, args []string) {
+	_, err := h.Seed(repoName, args[0], "", map[string]string{"note.md": "by hand\n"})
+	ts.Check(err)
+}
+
+// refs FILE: the repository has the refs that FILE lists.
+func (h *hub) refs(ts *testscript.TestScript, args []string) {
+	h.compare(ts, args[0], "for-each-ref", "--format=%(refname)")
 }
 
 // git ARGS: git on the bare repository succeeds.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"unicode"
 
@@ -56,7 +57,7 @@ func outputs(res runner.LoopResult, branch string) (map[string]string, error) {
 		case r.Key == "pull-request":
 			values["pull-request"] = r.Receipt
 		case strings.HasPrefix(r.Key, "artifact:"):
-			values["artifact-id"] = r.Receipt
+			values["artifact-id"] = path.Base(r.Receipt) // of its address
 		}
 	}
 	return values, nil
