@@ -98,6 +98,7 @@ func TestAttacks(t *testing.T) {
 		{name: "writable directory", args: []string{"create", filepath.Join(out, "planted")}},
 		{name: "passwd", args: []string{"write", "/etc/passwd"}, spared: notRoot},
 		{name: "core pattern", args: []string{"write", "/proc/sys/kernel/core_pattern"}, spared: func() bool { return !asRoot || container() }},
+		{name: "its own mark", args: []string{"write", "/proc/self/oom_score_adj"}},
 		{name: "the sandbox's own files", args: []string{"create", filepath.Join(s.private, "planted")}},
 		{name: "become root", args: []string{"setuid"}, spared: notRoot},
 		{name: "user namespace", args: []string{"userns"}, spared: sysctl("kernel/apparmor_restrict_unprivileged_userns")},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -65,7 +66,10 @@ func become(args []string) error {
 		return fmt.Errorf("close descriptors: %w", err)
 	}
 	// Should memory run out, the kernel is to take the command and not us.
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
+	// Without a group, it is also the mark.
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(p.Slot)), 0); err != nil && p.Mark == 0 {
+		return fmt.Errorf("mark the command: %w", err)
+	}
 	syscall.Umask(0o022)
 	if err := limit(unix.RLIMIT_CORE, 0); err != nil {
 		return err

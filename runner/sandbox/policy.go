@@ -18,6 +18,7 @@ type policy struct {
 	Drop     bool // to UID and GID, with Mark as the only other group
 	UID, GID int
 	Mark     uint32
+	Slot     int // for oom_score_adj
 
 	Confine bool // Landlock of at least ABI, and seccomp
 	ABI     int
@@ -80,7 +81,7 @@ func (s *Sandbox) policy(c Command, m mark) policy {
 	u, t := s.as(c.Judge), s.tools
 	p := policy{
 		Argv: c.Argv, Dir: cmp.Or(c.Dir, u.home),
-		Drop: u.own, UID: u.uid, GID: u.gid, Mark: m.gid,
+		Drop: u.own, UID: u.uid, GID: u.gid, Mark: m.gid, Slot: m.slot,
 		Confine: s.rung.confine, ABI: s.rung.abi, Net: cmp.Or(c.Net, None), Unix: s.rung.unix,
 		Write: append(slices.Clone(c.Write), u.home, u.tmp),
 		Files: maxFiles, Keep: 3,

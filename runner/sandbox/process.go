@@ -72,11 +72,9 @@ func (s *Sandbox) start(ctx context.Context, c Command, job bool, probe *probe) 
 		return nil, fmt.Errorf("run %s: %w", name(c), err)
 	}
 	p := &Process{s: s, stop: make(chan struct{}), now: make(chan struct{}), done: make(chan struct{})}
-	var m mark
-	if s.marks() {
-		if m, err = claim(); err != nil {
-			return nil, err
-		}
+	m, err := claim()
+	if err != nil {
+		return nil, err
 	}
 	if p.out, err = newCapture(c.Head, c.Tail, c.Log); err != nil {
 		m.release()
@@ -171,7 +169,7 @@ func (p *Process) launch(c Command, m mark, job bool, probe *probe) (output *os.
 		Stdin: stdin, Stdout: stdout, Stderr: stdout, ExtraFiles: []*os.File{policyFile, report},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if err := p.begin(c.Net); err != nil {
+	if err := p.begin(c.Net, m); err != nil {
 		return nil, err
 	}
 	report.Close()
@@ -198,7 +196,7 @@ func chownPipe(stdin *os.File, job bool, pol policy) error {
 
 // begin starts the helper, on the thread that is under the rules of its
 // network, and notes it, unless the sandbox is closed.
-func (p *Process) begin(n Net) error {
+func (p *Process) begin(n Net, m mark) error {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,20 +213,17 @@ func (p *Process) begin(n Net) error {
 		}
 		l = s.ports
 	}
-	return enrol(func() (int, error) {
-		p.begun = s.now()
-		if err := l.do(p.cmd.Start); err != nil {
-			return 0, err
-		}
-		s.live[p] = true
-		p.kin = s.kin(mark{}, p.cmd.Process.Pid)
-		return p.cmd.Process.Pid, nil
-	})
+	p.begun = s.now()
+	if err := l.do(p.cmd.Start); err != nil {
+		return err
+	}
+	s.live[p] = true
+	p.kin = s.kin(m, p.cmd.Process.Pid)
+	return nil
 }
 
-// forget strikes a process that has been waited for off the lists.
+// forget strikes a process that is over off the list.
 func (s *Sandbox) forget(p *Process) {
-	over(p.cmd.Process.Pid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.live, p)
@@ -237,7 +232,6 @@ func (s *Sandbox) forget(p *Process) {
 // supervise waits for the end of the command, or brings it about, and then ends
 // all that it left.
 func (p *Process) supervise(ctx context.Context, timeout time.Duration, output *os.File, m mark) {
-	p.kin.mark = m.gid
 	copied := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(p.out, output)

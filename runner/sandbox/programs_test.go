@@ -124,7 +124,7 @@ func BenchmarkTrue(b *testing.B) {
 	for _, n := range []Net{None, Local, Full} {
 		b.Run(string(n), func(b *testing.B) {
 			c := Command{Argv: []string{"true"}, Dir: work, Write: []string{work}, Net: n}
-			ran(b, s, c) // the rules for ports are made once
+			ran(b, s, c)                        // the rules for ports are made once
 			held, plain := time.Hour, time.Hour // the least: what it takes when the machine has nothing else to do
 			for b.Loop() {
 				begun := time.Now()

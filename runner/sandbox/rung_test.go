@@ -192,49 +192,49 @@ func TestFilter(t *testing.T) {
 }
 
 func TestKin(t *testing.T) {
-	// 1 is init, 10 this process with session 5; 20 and 30 are commands, 40 was
-	// started by a wrapper, 50 by other code.
-	p := func(pid, ppid, sid, filters int) proc { return proc{pid: pid, ppid: ppid, sid: sid, filters: filters} }
-	table := []proc{
-		p(1, 0, 1, 0), p(5, 1, 5, 0), p(10, 5, 5, 0),
-		p(20, 10, 20, 1), p(21, 20, 20, 1), p(22, 21, 22, 1), // setsid, its parent lives
-		p(23, 10, 20, 1), p(24, 23, 24, 1), // an orphan of 20's session and its child
-		p(25, 10, 25, 1), p(26, 25, 25, 1), // fled to a session of its own
-		{pid: 27, ppid: 10, sid: 27, zombie: true},
-		p(30, 10, 30, 1), p(31, 30, 30, 1), p(32, 10, 30, 1),
-		p(40, 10, 5, 1), p(41, 40, 41, 1),
-		p(50, 10, 5, 0), p(51, 10, 51, 0), p(52, 51, 51, 0),
-		p(60, 1, 60, 1), // somebody else's sandbox
+	// 1 is init, 10 this process with session 5; 20 was started for slot 600, 30
+	// for 601, 40 by a wrapper for 602, 50 by other code, which has a sandbox too.
+	p := func(pid, ppid, slot, filters int) proc {
+		return proc{pid: pid, ppid: ppid, sid: pid, uid: 1000, slot: slot, filters: filters}
 	}
-	w := world{self: 10, sid: 5, mains: map[int]bool{20: true, 30: true}}
+	table := []proc{
+		p(1, 0, 0, 0), p(5, 1, 0, 0), p(10, 5, 0, 0),
+		p(20, 10, 600, 1), p(21, 20, 600, 1), p(22, 10, 600, 2), p(23, 22, 600, 1),
+		{pid: 24, ppid: 10, uid: 1000, slot: 600, zombie: true},
+		p(30, 10, 601, 1), p(31, 30, 601, 1),
+		p(40, 10, 602, 1), p(41, 40, 602, 1),
+		p(50, 10, 0, 0), p(51, 50, 600, 1), p(52, 10, 600, 0), // the last is not confined
+		p(60, 1, 600, 1), // somebody else's
+		{pid: 61, ppid: 10, uid: 1001, slot: 600, filters: 1},
+	}
+	pids := func(k kin, ps []proc) []int {
+		var pids []int
+		for _, p := range k.of(ps, world{self: 10, sid: 5}) {
+			pids = append(pids, p.pid)
+		}
+		return pids
+	}
+	us := []int{1000}
 	for name, c := range map[string]struct {
 		kin  kin
 		want []int
 	}{
-		"a command":              {kin{main: 20, confined: true}, []int{20, 21, 22, 23, 24, 25, 26, 27}},
-		"another":                {kin{main: 30, confined: true}, []int{25, 26, 27, 30, 31, 32}},
-		"one that is waited for": {kin{main: 35, confined: true}, []int{25, 26, 27}},
-		"the wrapped":            {kin{confined: true}, []int{25, 26, 27, 40, 41}},
-		"not confined":           {kin{main: 30}, []int{25, 26, 27, 30, 31, 32, 51, 52}},
+		"a command":    {kin{mark: mark{slot: 600}, uids: us, confined: true}, []int{20, 21, 22, 23, 24}},
+		"another":      {kin{mark: mark{slot: 601}, uids: us, confined: true}, []int{30, 31}},
+		"the wrapped":  {kin{mark: mark{slot: 602}, uids: us, confined: true}, []int{40, 41}},
+		"one that was": {kin{mark: mark{slot: 603}, uids: us, confined: true}, nil},
+		"not confined": {kin{mark: mark{slot: 600}, uids: us}, []int{20, 21, 22, 23, 24, 51, 52}},
 	} {
-		var got []int
-		for _, p := range c.kin.of(table, w) {
-			got = append(got, p.pid)
-		}
-		if diff := cmp.Diff(c.want, got); diff != "" {
+		if diff := cmp.Diff(c.want, pids(c.kin, table)); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
 	}
-	// With marks: the mark and the user, and nothing else.
+	// As root: the group and the user, and nothing else.
 	marked := []proc{
 		{pid: 1, uid: 60001, groups: []uint32{60001, 60600}}, {pid: 2, uid: 60002, groups: []uint32{60600}},
 		{pid: 3, uid: 1000, groups: []uint32{60600}}, {pid: 4, uid: 60001, groups: []uint32{60601}}, {pid: 5, uid: 60001, groups: []uint32{60600}, zombie: true},
 	}
-	var got []int
-	for _, p := range (kin{mark: 60600, uids: []int{60001, 60002}}).of(marked, w) {
-		got = append(got, p.pid)
-	}
-	if !slices.Equal(got, []int{1, 2, 5}) {
+	if got := pids(kin{mark: mark{gid: 60600}, uids: []int{60001, 60002}}, marked); !slices.Equal(got, []int{1, 2, 5}) {
 		t.Errorf("marked are %v", got)
 	}
 }
@@ -268,6 +268,9 @@ func TestEquip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Where everybody may move things about above them, no directories are to be
+	// trusted, and strangers get none of these.
+	trusted := user{uid: 60001, gid: 60001, own: true}.mayUse(root)
 	strangers := []user{{uid: 60001, gid: 60001, own: true}, {uid: 60002, gid: 60002, own: true}}
 	me := []user{{uid: os.Geteuid(), gid: os.Getegid()}}
 	for _, c := range []struct {
@@ -300,6 +303,10 @@ func TestEquip(t *testing.T) {
 			path = filepath.Join(root, path)
 		}
 		got := equip("."+":"+path+":"+path, c.us...)
+		if !trusted && path != c.path && c.us[0].own {
+			t.Logf("%s is open to all: nothing in it may be on a PATH", os.TempDir())
+			c.want = nil
+		}
 		var want toolkit
 		if c.want != nil {
 			want.path = []string{path}
@@ -331,6 +338,9 @@ func TestEquip(t *testing.T) {
 	c := sh(work, "")
 	c.Write = append(c.Write, filepath.Join(root, "tools"))
 	if got := s.policy(c, mark{}).Env[0]; got != "PATH=/usr/bin" {
+		t.Errorf("%s", got)
+	}
+	if got := s.policy(sh(work, ""), mark{}).Env[0]; trusted && got != "PATH="+filepath.Join(root, "tools/jdk/bin")+":/usr/bin" {
 		t.Errorf("%s", got)
 	}
 }

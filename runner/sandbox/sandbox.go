@@ -54,7 +54,6 @@ type Sandbox struct {
 	ports    *launcher // for [Local]; nil until first asked for
 	live     map[*Process]bool
 	wrappers []mark
-	wrapped  int
 }
 
 // Open decides how commands are held, tries whether it holds, and makes what
@@ -182,9 +181,6 @@ func (s *Sandbox) uids() []int {
 	return []int{s.user.uid, s.judge.uid}
 }
 
-// marks says whether commands can be marked: only root can give a group.
-func (s *Sandbox) marks() bool { return os.Geteuid() == 0 }
-
 // Close ends everything that was ever started and is not over. Commands cannot
 // be started any more. Closing twice is harmless.
 func (s *Sandbox) Close() error {
@@ -194,7 +190,7 @@ func (s *Sandbox) Close() error {
 		return nil
 	}
 	s.closed = true
-	live, wrappers, wrapped := s.live, s.wrappers, s.wrapped
+	live, wrappers := s.live, s.wrappers
 	s.mu.Unlock()
 
 	for p := range live {
@@ -210,12 +206,6 @@ func (s *Sandbox) Close() error {
 		errs = append(errs, err)
 		m.release()
 	}
-	if wrapped > 0 && !s.marks() && s.rung.confine {
-		// Without a mark, what is confined and of our session was wrapped. With
-		// no isolation either, nothing tells it from other children of ours.
-		_, err := s.kin(mark{}, 0).end()
-		errs = append(errs, err)
-	}
 	// Only now: the end of its thread kills what a launcher started.
 	s.plain.close()
 	if s.ports != nil {
@@ -224,7 +214,7 @@ func (s *Sandbox) Close() error {
 	return errors.Join(errs...)
 }
 
-// kin is what marks the processes of a command.
+// kin is the processes with a mark.
 func (s *Sandbox) kin(m mark, main int) kin {
-	return kin{mark: m.gid, uids: s.uids(), main: main, confined: s.rung.confine}
+	return kin{mark: m, uids: s.uids(), main: main, confined: s.rung.confine}
 }

@@ -2,12 +2,10 @@ package sandbox
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,115 +16,65 @@ type proc struct {
 	pid, ppid, sid int
 	uid            int
 	groups         []uint32
+	slot           int // read without root only
 	zombie         bool
 	threads        int
 	filters        int // of seccomp; a confined command has one more than we have
 }
 
-// A kin is what makes a process one of a command's.
+// A kin is the processes of one command.
 type kin struct {
-	mark     uint32 // its mark; 0 where there can be none
-	uids     []int  // of whom a process with that mark must be
-	main     int    // the process that was started; 0: all that wrappers have started
+	mark     mark
+	uids     []int // as whom they run
+	main     int   // the one that we started and wait for; 0: none, it was wrapped
 	confined bool
 }
 
-// A world is what else there is in this process's part of the process table.
+// A world is where this process stands in the process table.
 type world struct {
 	self, sid int
 	filters   int
-	mains     map[int]bool // the processes that were started and not yet waited for, of all sandboxes of this process
 }
 
-// of picks the processes that belong to k.
-//
-// With a mark that is simple. Without root there is none; then it is who
-// descends from the command, and who was orphaned into our arms (we are the
-// subreaper) in its session, or in a session of which no running command is the
-// leader: the last thing a command can do to hide is to call setsid, and then it
-// belongs to nobody and dies with whichever command ends next. Processes in our
-// own session were not started here, but by a wrapper or by other code.
+// of picks the processes that belong to k. A group is enough, with the user: on
+// a shared machine, somebody may be in a group of that number. A slot counts for
+// those who descend from us, with nobody between who is not confined: another
+// sandbox may be at work in a child of ours.
 func (k kin) of(ps []proc, w world) []proc {
-	var mine []proc
-	if k.mark != 0 {
-		for _, p := range ps {
-			if slices.Contains(k.uids, p.uid) && slices.Contains(p.groups, k.mark) {
-				mine = append(mine, p)
-			}
-		}
-		return mine
-	}
 	byPID := make(map[int]proc, len(ps))
 	for _, p := range ps {
 		byPID[p.pid] = p
 	}
+	var mine []proc
 	for _, p := range ps {
-		if k.confined && p.filters <= w.filters && !p.zombie {
+		if !slices.Contains(k.uids, p.uid) {
 			continue
 		}
-		top, main, ok := climbTo(p, byPID, w)
-		switch {
-		case !ok:
-		case main != 0:
-			if main == k.main {
-				mine = append(mine, p)
-			}
-		case k.main == 0 && top.sid == w.sid:
-			mine = append(mine, p)
-		case k.main != 0 && (p.sid == k.main || top.sid == k.main):
-			mine = append(mine, p)
-		case top.sid != w.sid && !w.mains[top.sid] && !w.mains[p.sid]:
+		if k.mark.gid != 0 && slices.Contains(p.groups, k.mark.gid) || k.mark.gid == 0 && p.slot == k.mark.slot && k.descends(p, byPID, w) {
 			mine = append(mine, p)
 		}
 	}
 	return mine
 }
 
-// climbTo finds the ancestor of p (or p) that is our child, and the first
-// process on the way that was started as a command.
-func climbTo(p proc, byPID map[int]proc, w world) (top proc, main int, ok bool) {
+// descends says whether p is a descendant of ours through confined processes.
+func (k kin) descends(p proc, byPID map[int]proc, w world) bool {
 	for range len(byPID) { // a torn picture of the table could have a cycle
-		if w.mains[p.pid] && main == 0 {
-			main = p.pid
+		if k.confined && !p.zombie && p.filters <= w.filters {
+			return false
 		}
 		if p.ppid == w.self {
-			return p, main, true
+			return true
 		}
-		p, ok = byPID[p.ppid]
-		if !ok || p.pid == w.self {
-			break
+		var ok bool
+		if p, ok = byPID[p.ppid]; !ok {
+			return false
 		}
 	}
-	return proc{}, 0, false
+	return false
 }
 
-// running are the commands of all sandboxes of this process. The process table
-// knows processes and not sandboxes, so neither does this.
-var running = struct {
-	sync.Mutex
-	mains map[int]bool
-}{mains: map[int]bool{}}
-
-// enrol starts a process and notes it, before anyone can take it for a stray.
-func enrol(start func() (pid int, err error)) error {
-	running.Lock()
-	defer running.Unlock()
-	pid, err := start()
-	if err == nil {
-		running.mains[pid] = true
-	}
-	return err
-}
-
-// over forgets a process that has been waited for.
-func over(pid int) {
-	running.Lock()
-	defer running.Unlock()
-	delete(running.mains, pid)
-}
-
-// survey pictures the process table. The commands are read after the processes:
-// whoever is in the picture then is noted.
+// survey pictures the process table.
 func survey() ([]proc, world, error) {
 	ps, err := processes()
 	if err != nil {
@@ -136,14 +84,17 @@ func survey() ([]proc, world, error) {
 	if w.sid, err = unix.Getsid(0); err != nil {
 		return nil, world{}, fmt.Errorf("get the session: %w", err)
 	}
-	for _, p := range ps {
+	uid := os.Geteuid()
+	for i, p := range ps {
 		if p.pid == w.self {
 			w.filters = p.filters
 		}
+		if uid != 0 && p.uid == uid {
+			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.pid)); err == nil {
+				ps[i].slot, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+			}
+		}
 	}
-	running.Lock()
-	defer running.Unlock()
-	w.mains = maps.Clone(running.mains)
 	return ps, w, nil
 }
 
@@ -228,7 +179,7 @@ func (k kin) end() (int, error) {
 		if err != nil {
 			return len(killed), err
 		}
-		alive, left := 0, false
+		alive, lost := 0, false
 		mine := k.of(ps, w)
 		for _, p := range mine {
 			if !p.zombie && try == 0 {
@@ -243,15 +194,15 @@ func (k kin) end() (int, error) {
 				if p.pid != k.main {
 					killed[p.pid] = true
 				}
-			case w.mains[p.pid] || p.ppid == w.self && p.sid == w.sid:
-				// Whoever started it waits for it.
-			case p.ppid == w.self:
+			case p.ppid != w.self:
+				// Its parent's to bury, and ours once that is gone, which it may be
+				// since the picture began.
+				lost = lost || !slices.ContainsFunc(ps, func(q proc) bool { return q.pid == p.ppid })
+			case p.pid != k.main && p.sid != w.sid: // those are waited for by whoever started them
 				_, _ = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
-			default:
-				left = left || try < tries/4 // its parent is about to die or to bury it; not for ever
 			}
 		}
-		if alive == 0 && !left {
+		if alive == 0 && !lost {
 			return len(killed), nil
 		}
 		pause(time.Duration(min(try, 20)) * time.Millisecond)
@@ -277,7 +228,7 @@ func sweep(uids []int) error {
 	marks := map[uint32]bool{}
 	for _, p := range ps {
 		for _, gid := range p.groups {
-			if slices.Contains(uids, p.uid) && gid >= firstMark && gid <= lastMark {
+			if !p.zombie && slices.Contains(uids, p.uid) && gid >= firstMark && gid <= lastMark {
 				marks[gid] = true
 			}
 		}
@@ -287,7 +238,7 @@ func sweep(uids []int) error {
 		if !ok {
 			continue
 		}
-		_, err := kin{mark: gid, uids: uids}.end()
+		_, err := kin{mark: m, uids: uids}.end()
 		m.release()
 		if err != nil {
 			return fmt.Errorf("end what an earlier session left behind: %w", err)

@@ -33,22 +33,18 @@ func (s *Sandbox) wrap(path string, c Command) error {
 	if s.closed {
 		return errors.New("the sandbox is closed")
 	}
-	var m mark
-	if s.marks() {
-		var err error
-		if m, err = claim(); err != nil {
-			return err
-		}
+	m, err := claim()
+	if err != nil {
+		return err
 	}
 	s.wrappers = append(s.wrappers, m)
-	s.wrapped++
 	pol := s.policy(c, m)
 	pol.Ports = true
 	text, err := json.Marshal(pol)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(s.private, fmt.Sprintf("wrapper-%d.json", s.wrapped))
+	file := filepath.Join(s.private, fmt.Sprintf("wrapper-%d.json", len(s.wrappers)))
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
