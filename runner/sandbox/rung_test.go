@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/bpf"
@@ -342,5 +343,21 @@ func TestEquip(t *testing.T) {
 	}
 	if got := s.policy(sh(work, ""), mark{}).Env[0]; trusted && got != "PATH="+filepath.Join(root, "tools/jdk/bin")+":/usr/bin" {
 		t.Errorf("%s", got)
+	}
+}
+
+func TestOpenShutsThisProcess(t *testing.T) {
+	for option, want := range map[int]int{unix.PR_SET_DUMPABLE: 1, unix.PR_SET_CHILD_SUBREAPER: 0} {
+		if err := unix.Prctl(option, uintptr(want), 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	box(t, Options{})
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable != 0 {
+		t.Errorf("others may look into it: %d, %v", dumpable, err)
+	}
+	var reaper int32
+	if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&reaper)), 0, 0, 0); err != nil || reaper != 1 {
+		t.Errorf("orphans go elsewhere: %d, %v", reaper, err)
 	}
 }
