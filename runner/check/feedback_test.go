@@ -78,6 +78,21 @@ func TestPlainCommand(t *testing.T) {
 	want(t, w.judge(runner.Implement, parent, tests, runner.Row{ID: "x"}), runner.Failed, "green", "exit code 1")
 }
 
+// A linter beside the tests is no test: that it objects does not show that a
+// feature is missing, but a candidate must satisfy it.
+func TestLinterBesideTests(t *testing.T) {
+	w := newWorld(t, nil)
+	s := samples(t, "node")
+	parent := s["parent"].with(tree{"package.json": `{"type": "module", "scripts": {"test": "sh lint.sh && node --test"}}`, "lint.sh": "! grep -rq TABOO test notes.js\n"})
+	empty := tree{"test/more.test.js": "// TABOO\nimport test from 'node:test';\ntest('more', () => {});\n"}
+	want(t, w.judge(runner.Tests, parent, parent.with(empty), runner.Row{ID: "x"}), runner.Failed, "red", "although the feature is not there")
+	want(t, w.judge(runner.Tests, parent, parent.with(s["tests"]), runner.Row{ID: "x"}), runner.Red, "red")
+	built := parent.with(s["tests"], s["impl"])
+	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "green", "Of sh lint.sh only the exit code")
+	built["notes.js"] += "// TABOO\n"
+	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Failed, "green", "sh lint.sh")
+}
+
 // A project that is not there yet: its first tests bring the manifest along.
 func TestFirstFeature(t *testing.T) {
 	s := samples(t, "go")

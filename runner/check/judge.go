@@ -84,6 +84,7 @@ func sortOut(parent, red report, wrote []string, lenient bool) news {
 		old, known := before[c.id()]
 		switch {
 		case c.State == skip:
+		case c.Weak && !weak: // beside real reports it is a linter or a compiler, say, and green asks for it
 		case c.Load:
 			// Its cases are unknown: new, if it was written now and loaded before or was not there.
 			_, was := deadBefore[c.File]
@@ -102,7 +103,7 @@ func sortOut(parent, red report, wrote []string, lenient bool) news {
 		case known && c.State == fail && old.State == pass:
 			n.broken = append(n.broken, c)
 		case c.Weak && c.State == pass:
-			if weak && len(wrote) > 0 { // beside real reports it is a linter, say
+			if len(wrote) > 0 {
 				n.passing = append(n.passing, c)
 			}
 		case known:
