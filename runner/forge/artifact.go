@@ -41,7 +41,7 @@ func newResults(o Options, server *url.URL) *results {
 	host := server.Hostname()
 	ip := net.ParseIP(host)
 	switch u, err := url.Parse(o.ResultsURL); {
-	case host != "github.com" && !strings.HasSuffix(host, ".ghe.com") && !strings.HasSuffix(host, "localhost") && (ip == nil || !ip.IsLoopback()):
+	case host != "github.com" && !strings.HasSuffix(host, ".ghe.com") && host != "localhost" && !strings.HasSuffix(host, ".localhost") && (ip == nil || !ip.IsLoopback()):
 		r.unusable = fmt.Errorf("%s is a GitHub Enterprise Server, which has no artifact service of this kind; the state branch has all that matters", host)
 	case err != nil || u.Host == "" || o.RuntimeToken == "":
 		r.unusable = errors.New("there is no artifact service here: GitHub tells only actions of it, by ACTIONS_RESULTS_URL and ACTIONS_RUNTIME_TOKEN")
@@ -274,7 +274,7 @@ func (r *results) send(ctx context.Context, limit time.Duration, make func(conte
 		default:
 			return status, header, body, nil
 		}
-		if n == tries-1 || ctx.Err() != nil {
+		if n == tries-1 || ctx.Err() != nil || wait > atOnce { // no artifact is worth more
 			return status, header, body, err
 		}
 		if err := r.sleep(ctx, wait); err != nil {

@@ -150,6 +150,14 @@ func TestUploadIsRefused(t *testing.T) {
 	}
 }
 
+func TestUploadDoesNotWaitForHours(t *testing.T) {
+	w := newWorld(t)
+	w.Fail(fakegithub.Fault{Match: twirpPath + "*", Status: 429, Header: map[string]string{"Retry-After": "3600"}, Times: -1})
+	if _, err := w.hub().Upload(t.Context(), "x", handoff); err == nil || len(w.clock.slept) > 0 {
+		t.Errorf("error %v, slept %v", err, w.clock.slept)
+	}
+}
+
 // Some servers answer 200 and keep nothing.
 func TestBlobStoreMustSay201(t *testing.T) {
 	w := newWorld(t)
@@ -165,6 +173,9 @@ func TestErrorsKeepSignedURLs(t *testing.T) {
 	w.Fail(fakegithub.Fault{Match: "PUT /blob/*", Drop: true, Times: -1})
 	_, err := w.hub().Upload(t.Context(), "x", handoff)
 	if err == nil || strings.Contains(err.Error(), "sig=") || strings.Contains(err.Error(), "http") {
+		t.Errorf("error %v", err)
+	}
+	if err := w.hub().results.put(t.Context(), "http://x/%zz?sig=secret", "text/plain", nil); err == nil || strings.Contains(err.Error(), "sig=") {
 		t.Errorf("error %v", err)
 	}
 	w.Heal()

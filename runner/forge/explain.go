@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/google/go-github/v62/github"
@@ -45,6 +46,9 @@ func names(err error, word string) bool {
 
 // explain returns err in words that tell a person what to do.
 func explain(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err // which says as much, in fewer words
+	}
 	e, ok := errors.AsType[*github.ErrorResponse](err)
 	if !ok {
 		return err

@@ -21,9 +21,9 @@ type Options struct {
 	ServerURL  string // GITHUB_SERVER_URL
 	Repository string // owner/repo
 
-	Branch      string // the work branch
-	Base        string // the branch that the pull request is for
-	PullRequest PullRequest
+	Branch      string             // the work branch
+	Base        string             // the branch that the pull request is for
+	PullRequest PullRequest        // "" is a draft
 	SpecIssue   int                // the issue that the spec came from; 0: none
 	Summary     func([]byte) error // appends to the job's summary
 

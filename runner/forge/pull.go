@@ -95,7 +95,7 @@ func (h *Hub) findPull(ctx context.Context, lineage, receipt string) (*pull, err
 
 // openPull opens the pull request. There is none if the branches do not differ.
 func (h *Hub) openPull(ctx context.Context, lineage, receipt, title, body string) (*pull, error) {
-	draft := h.opts.PullRequest == Draft
+	draft := h.opts.PullRequest != Ready
 	ask := &github.NewPullRequest{Title: &title, Body: &body, Head: &h.opts.Branch, Base: &h.opts.Base, Draft: &draft}
 	g, _, err := h.client.PullRequests.Create(ctx, h.owner, h.repo, ask)
 	if draft && names(err, "draft pull requests are not supported") {

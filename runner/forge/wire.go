@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -197,7 +196,7 @@ func (w *wire) once(req *http.Request) (*http.Response, []byte, error) {
 // another host.
 func (w *wire) follow(req *http.Request, via []*http.Request) error {
 	if req.URL.Host != w.host || len(via) > 3 {
-		return &url.Error{Op: "redirect", URL: req.URL.Host, Err: errors.New("GitHub's API does not send anybody there")}
+		return fmt.Errorf("a redirect to %s, where GitHub's API sends nobody", req.URL.Host)
 	}
 	return nil
 }

@@ -60,15 +60,25 @@ func TestLimitsAreWaitedFor(t *testing.T) {
 	}
 }
 
-// After a limit go-github refuses to send anything until the reset by the
-// machine's own clock. Ours may not be so: the request after it goes out.
+// After the last request that is allowed go-github refuses to send anything
+// until the reset, by the machine's own clock. Only GitHub may refuse.
 func TestLimitDoesNotBlockTheClient(t *testing.T) {
 	w := newWorld(t)
-	far := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
-	w.clock.at = time.Now().Add(59 * time.Minute).UTC()
-	w.Fail(limit("GET /user", 403, "API rate limit exceeded", map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": far}))
-	if out := got(w.hub().Report(t.Context(), w.report("1 of 3")))(t); len(out.Warnings) > 0 {
-		t.Errorf("warnings %q", out.Warnings)
+	next := w.opts.HTTP
+	h := w.hub(func(o *Options) {
+		o.HTTP = roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				resp.Header.Set("X-RateLimit-Remaining", "0")
+				resp.Header.Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10))
+			}
+			return resp, err
+		})
+	})
+	r := w.report("1 of 3")
+	w.AddToken(token, boss) // who may ask who it is, so that no request is refused
+	if out := got(h.Report(t.Context(), r))(t); len(out.Warnings) > 0 || len(w.clock.slept) > 0 {
+		t.Errorf("warnings %q, slept %v", out.Warnings, w.clock.slept)
 	}
 }
 
@@ -145,12 +155,28 @@ func TestTheTokenGoesToTheAPIOnly(t *testing.T) {
 	if _, ok := asked["attacker.test"]; ok {
 		t.Error("followed a redirect to another host")
 	}
-	if len(out.Warnings) == 0 || !strings.Contains(out.Warnings[0], "does not send anybody there") {
+	if len(out.Warnings) == 0 || !strings.Contains(out.Warnings[0], "a redirect to attacker.test, where GitHub's API sends nobody") {
 		t.Errorf("warnings %q", out.Warnings)
 	}
 	out = got(h.Report(t.Context(), w.report("1 of 3")))(t)
 	if len(out.Warnings) > 0 {
 		t.Errorf("a renamed repository: %q", out.Warnings)
+	}
+}
+
+func TestAnotherHostGetsNoToken(t *testing.T) {
+	var sent string
+	w := &wire{host: "api.test", authorize: bearer(token), next: roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header.Get("Authorization")
+		return &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody}, nil
+	})}
+	for host, want := range map[string]string{"api.test": "Bearer " + token, "api.test.attacker.test": ""} {
+		r := got(http.NewRequest(http.MethodGet, "https://"+host+"/", nil))(t)
+		r.Header.Set("Authorization", "Bearer stray")
+		got(w.RoundTrip(r))(t)
+		if sent != want {
+			t.Errorf("%s was sent %q", host, sent)
+		}
 	}
 }
 
