@@ -81,7 +81,7 @@ type environment struct {
 
 // openRepo opens the repository and reads the config file of its base branch,
 // before anything else is looked at. Secrets are never recorded in a commit.
-func openRepo(ctx context.Context, c config, p place, dir string, own func(string) error, now func() time.Time) (*repo.Repo, error) {
+func openRepo(ctx context.Context, c config, p place, dir string, owner *repo.Owner, now func() time.Time) (*repo.Repo, error) {
 	// Commands walk through it to the work tree; the git directory stays closed.
 	if err := os.Mkdir(filepath.Join(dir, "repo"), 0o711); err != nil { //nolint:gosec // see the line above
 		return nil, err
@@ -89,7 +89,7 @@ func openRepo(ctx context.Context, c config, p place, dir string, own func(strin
 	return repo.Open(ctx, repo.Options{
 		Remote: p.remote, Auth: p.auth, Dir: filepath.Join(dir, "repo"),
 		StateBranch: c.StateBranch, WorkBranch: c.workBranch(), Base: c.Base, Author: author,
-		Now: now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, Own: own,
+		Now: now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, Owner: owner,
 		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()),
 	})
 }
@@ -138,7 +138,8 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	s.close = append(s.close, box.Close)
 	s.rung = box.Rung()
 
-	r, err := openRepo(ctx, c, p, dir, func(path string) error { uid, gid := box.User(); return os.Lchown(path, uid, gid) }, env.now)
+	uid, gid := box.User()
+	r, err := openRepo(ctx, c, p, dir, &repo.Owner{UID: uid, GID: gid}, env.now)
 	if err != nil {
 		return nil, c, err
 	}
