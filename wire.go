@@ -389,7 +389,10 @@ func readSpec(ctx context.Context, c config, p place, r *repo.Repo) (source, err
 	if s.features != nil {
 		return s, nil
 	}
-	return s, plan.CheckSpec(s.Source, s.text)
+	if err := plan.CheckSpec(s.Source, s.text); err != nil {
+		return s, fmt.Errorf("input %w", err)
+	}
+	return s, nil
 }
 
 // instructions are the project's own for agents, from the base branch only.

@@ -46,7 +46,7 @@ func (b *Browser) Accept(ctx context.Context, app check.App, sc check.Scenario) 
 	srv := newServer(ctx, app, u, b.o)
 	err = srv.run(ctx)
 	if err == nil {
-		err = b.perform(ctx, srv, sc.Steps, &acc)
+		err = b.perform(ctx, srv, sc, &acc)
 	}
 	// The application is stopped also when ctx is done, and looked at once more.
 	stopped := srv.stop(context.WithoutCancel(ctx))
@@ -67,7 +67,7 @@ func (b *Browser) Accept(ctx context.Context, app check.App, sc check.Scenario) 
 
 // perform does the steps in a context of their own, one after the other until
 // one fails, and collects the evidence.
-func (b *Browser) perform(ctx context.Context, srv *server, steps []check.Step, acc *check.Acceptance) error {
+func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, acc *check.Acceptance) error {
 	s, err := b.session(ctx, scope{port: port(srv.url)}, srv.url)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -78,11 +78,14 @@ func (b *Browser) perform(ctx context.Context, srv *server, steps []check.Step, 
 	}
 	defer s.close()
 	r := &run{session: s, server: srv, limits: b.o.Limits}
+	if sc.Patience > 0 {
+		r.limits.Action = sc.Patience
+	}
 	working, cancel := context.WithTimeoutCause(ctx, r.limits.Scenario,
 		faultf("the scenario takes longer than %v", r.limits.Scenario))
 	defer cancel()
 	var failed error
-	for _, st := range steps {
+	for _, st := range sc.Steps {
 		acc.Executed++
 		if failed = r.do(working, st); failed != nil {
 			break

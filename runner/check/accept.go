@@ -11,6 +11,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -18,7 +19,7 @@ import (
 // perform performs the acceptance of row once, on a checkout of its own, with
 // data of its own. There must be a browser; ok is false if the tree does not
 // say how its application is started.
-func (g *Gates) perform(ctx context.Context, tree string, row runner.Row) (p performance, ok bool, err error) {
+func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patience time.Duration) (p performance, ok bool, err error) {
 	dir, done, err := g.checkout(ctx, tree)
 	if err != nil {
 		return performance{}, false, err
@@ -34,7 +35,7 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row) (p per
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps})
+	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: patience})
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
@@ -46,8 +47,9 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row) (p per
 func (g *Gates) accept(ctx context.Context, tree string, row runner.Row) ([]performance, finding, error) {
 	var ps []performance
 	var fs []finding
-	for range 2 {
-		p, ok, err := g.perform(ctx, tree, row)
+	// The repetition only has to show whether the first one was a matter of luck.
+	for _, patience := range []time.Duration{0, short} {
+		p, ok, err := g.perform(ctx, tree, row, patience)
 		if err != nil {
 			return ps, finding{}, err
 		}
@@ -131,6 +133,10 @@ type parentRun struct {
 	held         bool          // twice
 }
 
+// short is the patience where something is looked for that most likely is not
+// there: on a parent, and after a failure.
+const short = 2 * time.Second
+
 // onParent performs the acceptance of j's feature on the parent, once for each
 // parent: a scenario that holds before the work proves nothing afterwards.
 func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
@@ -146,7 +152,7 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 	}
 	passes := 0
 	for range 3 { // two that pass, and one for a browser that broke down
-		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row)
+		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, short)
 		if _, unready := errors.AsType[*setupError](err); unready {
 			ok, err = false, nil // nothing to start where nothing can be set up
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -207,13 +208,32 @@ func (g *Gates) regression(ctx context.Context, j *judgement) error {
 		return nil
 	}
 	j.begin()
+	type result struct {
+		performances []performance
+		finding      finding
+		err          error
+	}
+	// Side by side, because most of a performance is waiting; judged in order.
+	results := make([]result, len(rows))
+	var wg sync.WaitGroup
+	places := make(chan struct{}, sideBySide)
+	for i, row := range rows {
+		wg.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			r := &results[i]
+			r.performances, r.finding, r.err = g.accept(ctx, j.Tree, row)
+		})
+	}
+	wg.Wait()
 	all := finding{Reason: fmt.Sprintf("%s as before.", plural(len(rows), "earlier feature works", "earlier features work"))}
-	for _, row := range rows {
-		ps, f, err := g.accept(ctx, j.Tree, row)
-		if err != nil {
-			return err
+	for i, row := range rows {
+		r := results[i]
+		if r.err != nil {
+			return r.err
 		}
-		j.browse.Regression = append(j.browse.Regression, ps...)
+		f := r.finding
+		j.browse.Regression = append(j.browse.Regression, r.performances...)
 		all.Counts.Run += f.Counts.Run
 		all.Counts.Passed += f.Counts.Passed
 		all.Counts.Failed += f.Counts.Failed
@@ -226,6 +246,9 @@ func (g *Gates) regression(ctx context.Context, j *judgement) error {
 	j.decide("regression", j.Tree, all)
 	return nil
 }
+
+// sideBySide is how many acceptances are performed at a time.
+const sideBySide = 3
 
 // browses says whether the acceptance of row is to be performed here. That the
 // application cannot be started is no excuse: an agent could bring that about.
