@@ -97,8 +97,12 @@ if [ -z "$driver" ]; then
 fi
 if [ ! -f "$driver/prepared" ]; then
 	[ -z "$want_driver" ] || die "$driver is not a prepared driver" "unset AUTONOMOUS_LOOP_DRIVER, or: go run ./tools/driver $driver $node"
-	command -v npm >/dev/null || die "npm is missing, and the driver comes from npm" \
-		"apt-get install npm, or install Node.js from https://nodejs.org, which brings it"
+	if ! command -v npm >/dev/null; then
+		case $system in
+		debian | ubuntu) apt npm ;;
+		*) die "npm is missing, and the driver comes from npm" "install Node.js from https://nodejs.org, which brings it" ;;
+		esac
+	fi
 	say "npm pack playwright-core@$version to $driver"
 	mkdir -p "$cache" || die "$cache cannot be made" "set AUTONOMOUS_LOOP_CACHE to a directory of yours"
 	new=$(mktemp -d "$cache/new.XXXXXX")
