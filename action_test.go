@@ -183,7 +183,7 @@ func TestWorkflowsLint(t *testing.T) {
 
 func lint(t *testing.T, files ...string) (string, error) {
 	t.Helper()
-	args := append([]string{"tool", "-modfile=tools/lint/go.mod", "actionlint", "-shellcheck=", "-pyflakes="}, files...)
+	args := append([]string{"tool", "-modfile=tools/actionlint/go.mod", "actionlint", "-shellcheck=", "-pyflakes="}, files...)
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
 	return string(out), err
 }
