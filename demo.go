@@ -46,6 +46,9 @@ func demo(ctx context.Context, env environment, f *flags) error {
 	if err != nil {
 		return err
 	}
+	if len(f.rest) > 1 {
+		return usage(fmt.Errorf("demo takes one directory; put flags before it: demo --out DIR %s", f.rest[0]))
+	}
 	if len(f.rest) > 0 {
 		source = os.DirFS(f.rest[0])
 	}

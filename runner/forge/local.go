@@ -29,7 +29,8 @@ type LocalOptions struct {
 
 // A Folder is the forge of a laptop: what GitHub would show is in files.
 //
-//	pull-request.md, comment.md, summary.md   what people are to read
+//	pull-request.md, comment.md, summary.md   what people are to read,
+//	report.html, result.json, ...             with all else of the report
 //	artifacts/<name>/                         what was uploaded, unpacked
 //	runs/<id>.json                            what a session came to
 //	queue/<serial>.json                       a session that is asked for
@@ -138,17 +139,16 @@ func readAll(dir string) ([]runner.File, error) {
 // the table of runs.
 func (f *Folder) Report(_ context.Context, r runner.Report) (runner.Receipts, error) {
 	out := runner.Receipts{Keys: map[string]string{}}
-	keys := map[string]string{pullFile: KeyPull, commentFile: KeyComment, summaryFile: ""}
-	for _, name := range []string{pullFile, commentFile, summaryFile} {
-		text := shows(r, name)
-		if text == "" || name == pullFile && (f.opts.PullRequest == None || !opened(r.State)) {
+	keys := map[string]string{pullFile: KeyPull, commentFile: KeyComment}
+	for _, file := range r.Files {
+		if file.Name == pullFile && (f.opts.PullRequest == None || !opened(r.State)) || !filepath.IsLocal(file.Name) {
 			continue
 		}
-		if err := write(f.path(name), []byte(text)); err != nil {
+		if err := write(f.path(file.Name), file.Data); err != nil {
 			return out, fmt.Errorf("write the report: %w", err)
 		}
-		if key := keys[name]; key != "" {
-			out.Keys[key] = f.path(name)
+		if key := keys[file.Name]; key != "" {
+			out.Keys[key] = f.path(file.Name)
 		}
 	}
 	if f.opts.Run == "" {
