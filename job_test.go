@@ -26,24 +26,25 @@ func TestJobs(t *testing.T) {
 		Dir:   "testdata/script",
 		Setup: func(e *testscript.Env) error { return setupJob(t, e) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"repository":     hubDo((*hub).repository),
-			"by-hand":        hubDo((*hub).byHand),
-			"dispatched":     hubDo((*hub).dispatched),
-			"another-job":    hubDo((*hub).anotherJob),
-			"run-ends":       hubDo((*hub).runEnds),
-			"nothing-waits":  hubDo((*hub).nothingWaits),
-			"output":         hubDo((*hub).output),
-			"summary":        hubDo((*hub).summary),
-			"pull":           hubDo((*hub).pull),
-			"comment":        hubDo((*hub).comment),
-			"artifact":       hubDo((*hub).artifact),
-			"log":            hubDo((*hub).log),
-			"files":          hubDo((*hub).files),
-			"untouched":      hubDo((*hub).untouched),
-			"point":          hubDo((*hub).point),
-			"foreign-commit": hubDo((*hub).foreignCommit),
-			"refs":           hubDo((*hub).refs),
-			"git":            hubDo((*hub).git),
+			"repository":       hubDo((*hub).repository),
+			"by-hand":          hubDo((*hub).byHand),
+			"dispatched":       hubDo((*hub).dispatched),
+			"another-job":      hubDo((*hub).anotherJob),
+			"run-ends":         hubDo((*hub).runEnds),
+			"nothing-waits":    hubDo((*hub).nothingWaits),
+			"output":           hubDo((*hub).output),
+			"summary":          hubDo((*hub).summary),
+			"pull":             hubDo((*hub).pull),
+			"comment":          hubDo((*hub).comment),
+			"artifact":         hubDo((*hub).artifact),
+			"log":              hubDo((*hub).log),
+			"files":            hubDo((*hub).files),
+			"untouched":        hubDo((*hub).untouched),
+			"point":            hubDo((*hub).point),
+			"foreign-commit":   hubDo((*hub).foreignCommit),
+			"truncated-script": hubDo((*hub).truncatedScript),
+			"refs":             hubDo((*hub).refs),
+			"git":              hubDo((*hub).git),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -82,6 +83,11 @@ func setupJob(t *testing.T, e *testscript.Env) error {
 		return err
 	}
 	e.Setenv("INPUT_MODEL", "script:"+model)
+	examples, err := filepath.Abs("examples")
+	if err != nil {
+		return err
+	}
+	e.Setenv("EXAMPLES", examples)
 	e.Setenv("INPUT_GITHUB-TOKEN", jobToken)
 	return nil
 }
@@ -262,6 +268,17 @@ func (h *hub) point(ts *testscript.TestScript, args []string) {
 func (h *hub) foreignCommit(ts *testscript.TestScript, args []string) {
 	_, err := h.Seed(repoName, args[0], "", map[string]string{"note.md": "by hand\n"})
 	ts.Check(err)
+}
+
+// truncated-script: the model's script ends after the feature list.
+func (h *hub) truncatedScript(ts *testscript.TestScript, _ []string) {
+	script, _, ok := strings.Cut(ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:")), "-- greet-001/")
+	if !ok {
+		ts.Fatalf("the script has no greet-001")
+	}
+	file := filepath.Join(h.work, "truncated.txtar")
+	ts.Check(os.WriteFile(file, []byte(script), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
 }
 
 // refs FILE: the repository has the refs that FILE lists.
