@@ -91,7 +91,6 @@ func TestFolderQueue(t *testing.T) {
 	f := Local(LocalOptions{Dir: t.TempDir()})
 	pending := func(want ...runner.Successor) {
 		t.Helper()
-		s, ok := runner.Successor{}, false
 		s, ok, err := f.Pending()
 		must(t, err)
 		var have []runner.Successor
