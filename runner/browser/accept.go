@@ -162,7 +162,7 @@ func (r *run) broken(ctx context.Context, err error) string {
 		return errCrash.Error() + ": " + brief(err)
 	case errors.Is(err, errStart):
 		return brief(err)
-	case !r.engine.responds(ctx, r.limits.Load):
+	case !r.engine.responds(ctx):
 		return "the browser ended: " + brief(err)
 	}
 	return ""
@@ -223,7 +223,7 @@ var obstacles = []string{
 
 // preface is what many messages of the library and the driver begin with; the
 // step says it better.
-var preface = regexp.MustCompile(`^(timeout: |target closed: |Error: |(Frame|Page|Locator|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +)+`)
+var preface = regexp.MustCompile(`^(timeout: |target closed: |Error: |(Frame|Page|Locator|Keyboard|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +)+`)
 
 // brief is what an error of the library says, without its log but with the
 // reason from it.

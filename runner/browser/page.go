@@ -99,7 +99,7 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 	case ctx.Err() != nil:
 		p.close()
 		return "", context.Cause(ctx)
-	case p.session.hasCrashed() || !p.session.engine.responds(ctx, p.b.o.Limits.Load):
+	case p.session.hasCrashed() || !p.session.engine.responds(ctx):
 		p.close()
 		return "", fmt.Errorf("the browser failed: %w", err)
 	case errors.Is(err, errNoAnswer):
@@ -124,6 +124,9 @@ func (p *Page) news(a Action) string {
 
 // keep writes a screenshot to a file and says where.
 func (p *Page) keep(png []byte) (string, error) {
+	if p.b.o.Artifacts == "" {
+		return "", faultf("there is no directory for screenshots")
+	}
 	p.shots++
 	name := filepath.Join(p.b.o.Artifacts, fmt.Sprintf("page-%d.png", p.shots))
 	if err := os.WriteFile(name, png, 0o644); err != nil { //nolint:gosec // a picture to look at

@@ -148,9 +148,10 @@ func (s *server) await(ctx context.Context) error {
 	}
 	asking, cancel := context.WithTimeout(ctx, s.ready)
 	defer cancel()
+	ended := s.proc.Done()
 	go func() {
 		select {
-		case <-s.proc.Done():
+		case <-ended:
 			cancel()
 		case <-asking.Done():
 		}
