@@ -179,7 +179,8 @@ var errLate = fmt.Errorf("did not happen in time")
 func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
+	pause := 10 * time.Millisecond // soon at first, since most waits are short
+	again := time.NewTimer(pause)
 	defer again.Stop()
 	for {
 		ok, err := done()
@@ -193,6 +194,8 @@ func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) e
 			select {
 			case <-waiting.Done():
 			case <-again.C:
+				pause = min(2*pause, 200*time.Millisecond)
+				again.Reset(pause)
 				continue
 			}
 		}
