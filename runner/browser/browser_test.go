@@ -343,7 +343,7 @@ func TestEveryActionFails(t *testing.T) {
 		{step: step("goto", "", "http://example.com/", ""), want: `(goto http://example.com/): http://example.com/ is outside the application`},
 		{step: step("goto", "", "file:///etc/passwd", ""), want: `(goto file:///etc/passwd): file:///etc/passwd is outside the application`},
 		{step: step("goto", "", "data:text/html,x", ""), want: `(goto data:text/html,x): data:text/html,x is outside the application`},
-		{step: step("fill", "label=Autor", "x", ""), want: `(fill label=Autor): no element matches in 500ms`},
+		{step: step("fill", "label=Writer", "x", ""), want: `(fill label=Writer): no element matches in 500ms`},
 		{step: step("fill", "#add", "x", ""), want: `(fill #add): Element is not an <input>`},
 		{step: step("type", "#nowhere", "x", ""), want: `(type #nowhere): no element matches in 500ms`},
 		{step: step("press", "#nowhere", "Enter", ""), want: `(press #nowhere): no element matches in 500ms`},
@@ -522,7 +522,7 @@ func listen(t *testing.T, at string, seen func(net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -530,7 +530,7 @@ func listen(t *testing.T, at string, seen func(net.Conn)) string {
 				return
 			}
 			seen(c)
-			c.Close()
+			_ = c.Close() // whoever connected has been counted
 		}
 	}()
 	return l.Addr().String()
@@ -621,7 +621,9 @@ func TestApplicationThatDoesNotStart(t *testing.T) {
 // A server that was there before would answer for the application.
 func TestPortThatIsTaken(t *testing.T) {
 	t.Parallel()
-	old := listen(t, "127.0.0.1:0", func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") })
+	old := listen(t, "127.0.0.1:0", func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") // nobody may ask
+	})
 	app := shelf(t)
 	app.URL = "http://" + old
 	_, p, _ := net.SplitHostPort(old)
@@ -689,7 +691,8 @@ func TestParallelRunsDoNotMeet(t *testing.T) {
 				step("fill", "label=Title", name, ""),
 				step("click", `role=button[name="Add"]`, "", ""),
 				step("assert_text", "testid=count", "", "1 book"),
-				step("assert_text", "#books", "", name)))
+				step("assert_text", "#books", "", name),
+			))
 			if err != nil || !acc.Passed {
 				t.Errorf("%s: %v, failures %q, broken %q", name, err, acc.Failures, acc.Broken)
 			}
@@ -736,7 +739,7 @@ func TestCancelEndsARun(t *testing.T) {
 func TestMistakesAreFoundBeforeAnythingStarts(t *testing.T) {
 	t.Parallel()
 	acc := accept(t, common(t), check.App{Start: "exit 1"},
-		step("goto", "", "", ""), step("clack", "x", "", ""), step("click", "role=button[nmae=x]", "", ""))
+		step("goto", "", "", ""), step("clack", "x", "", ""), step("click", "role=button[nome=x]", "", ""))
 	if len(acc.Failures) != 3 || acc.Passed || acc.Executed != 0 {
 		t.Errorf("got %q", acc.Failures)
 	}

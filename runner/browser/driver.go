@@ -205,7 +205,7 @@ func launch(l layout, chromium string) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	no := playwright.Bool(false)
+	no := new(false)
 	b, err := pw.Chromium.Launch(playwright.BrowserTypeLaunchOptions{
 		ExecutablePath: &chromium, Args: flags,
 		HandleSIGHUP: no, HandleSIGINT: no, HandleSIGTERM: no,
@@ -284,9 +284,7 @@ func (e *engine) retire() {
 func (e *engine) stop() {
 	e.end.Do(func() {
 		e.fail()
-		_, _ = await(context.Background(), 5*time.Second, func() (struct{}, error) {
-			return struct{}{}, errors.Join(e.browser.Close(), e.pw.Stop())
-		})
+		_ = within(5*time.Second, func() error { return errors.Join(e.browser.Close(), e.pw.Stop()) })
 		kill(e.layout)
 		_ = e.layout.remove() // a file that a dying process still writes does no harm
 	})
@@ -356,6 +354,23 @@ func await[T any](ctx context.Context, limit time.Duration, f func() (T, error))
 
 // awaitOr hands what f returns to drop if nobody waits for it any more.
 func awaitOr[T any](ctx context.Context, limit time.Duration, f func() (T, error), drop func(T)) (T, error) {
+	v, err := race(ctx.Done(), limit, f, drop)
+	if errors.Is(err, errStopped) {
+		return v, context.Cause(ctx)
+	}
+	return v, err
+}
+
+// within is await for what has to be done whoever waits for it.
+func within(limit time.Duration, f func() error) error {
+	_, err := race(nil, limit, func() (struct{}, error) { return struct{}{}, f() }, func(struct{}) {})
+	return err
+}
+
+// errStopped says that stop was closed before f had returned.
+var errStopped = errors.New("stopped")
+
+func race[T any](stop <-chan struct{}, limit time.Duration, f func() (T, error), drop func(T)) (T, error) {
 	type result struct {
 		v   T
 		err error
@@ -369,16 +384,16 @@ func awaitOr[T any](ctx context.Context, limit time.Duration, f func() (T, error
 			drop(v)
 		}
 	}()
-	t := time.NewTimer(limit)
-	defer t.Stop()
+	late := time.NewTimer(limit)
+	defer late.Stop()
 	var none T
 	select {
 	case r := <-done:
 		return r.v, r.err
-	case <-ctx.Done():
+	case <-stop:
 		close(gone)
-		return none, context.Cause(ctx)
-	case <-t.C:
+		return none, errStopped
+	case <-late.C:
 		close(gone)
 		return none, fmt.Errorf("%w in %v", errNoAnswer, limit)
 	}

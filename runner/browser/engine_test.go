@@ -225,11 +225,11 @@ func TestNodeOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user")
 	}
-	home, err := os.MkdirTemp("", "") // nobody else gets into t.TempDir
+	home, err := os.MkdirTemp("", "") //nolint:usetesting // nobody else gets into t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(home) })
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
 	if err := os.Chown(home, 60002, 60002); err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (s *session) visit(raw string, l Limits) (string, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !s.in.serves(u) {
 		return "", faultf("only addresses on this machine can be opened, like http://localhost:3000/")
 	}
-	resp, err := s.page.Goto(raw, playwright.PageGotoOptions{Timeout: playwright.Float(ms(l.Load))})
+	resp, err := s.page.Goto(raw, playwright.PageGotoOptions{Timeout: new(ms(l.Load))})
 	if err != nil {
 		return "", err
 	}
@@ -207,7 +207,7 @@ func (s *session) look(l Limits) (string, error) {
 		return "", err
 	}
 	tree, err := s.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{
-		Mode: playwright.AriaSnapshotModeAi, Timeout: playwright.Float(ms(l.Action)),
+		Mode: playwright.AriaSnapshotModeAi, Timeout: new(ms(l.Action)),
 	})
 	if err != nil {
 		return "", err
@@ -227,7 +227,7 @@ func (s *session) touch(a Action, limits Limits) (string, error) {
 		}
 	}
 	var err error
-	limit := playwright.Float(ms(limits.Action))
+	limit := new(ms(limits.Action))
 	switch {
 	case a.Action == "click":
 		err = l.Click(playwright.LocatorClickOptions{Timeout: limit})

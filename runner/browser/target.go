@@ -145,7 +145,7 @@ func (t target) options(exact bool) playwright.PageGetByRoleOptions {
 		o.Name, o.Exact = t.text, &exact
 	}
 	for _, a := range t.attrs {
-		yes := playwright.Bool(a.value == "true")
+		yes := new(a.value == "true")
 		switch a.name {
 		case "checked":
 			o.Checked = yes
@@ -167,7 +167,7 @@ func (t target) options(exact bool) playwright.PageGetByRoleOptions {
 
 // visible narrows l to the elements that a person could see.
 func visible(l playwright.Locator) playwright.Locator {
-	return l.Filter(playwright.LocatorFilterOptions{Visible: playwright.Bool(true)})
+	return l.Filter(playwright.LocatorFilterOptions{Visible: new(true)})
 }
 
 // errLate says that a condition did not come true in time.

@@ -141,7 +141,7 @@ func TestParseTarget(t *testing.T) {
 		`text=""`:                      "names no text",
 		"role=":                        "names no role",
 		"role=button[name":             "cannot read [name",
-		"role=button[nmae=x]":          "nmae is not one of name, checked",
+		"role=button[nome=x]":          "nome is not one of name, checked",
 		"role=heading[level=two]":      "level wants a number",
 		"role=checkbox[checked=maybe]": "checked wants true or false",
 		"role=button name=x":           "cannot read  name=x",

@@ -89,7 +89,7 @@ func TestSetupSaysWhatIsMissing(t *testing.T) {
 		"npm": {
 			tools:    []string{"go"},
 			programs: map[string]string{"node": node20},
-			want:     "setup: npm is missing, and the driver comes from npm\nsetup: apt-get install npm, or",
+			want:     "setup: npm is missing, and the driver comes from npm\nsetup: install Node.js from https://nodejs.org, which brings it\n",
 		},
 		"the network": {
 			tools:    []string{"go"},
