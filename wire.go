@@ -166,7 +166,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, c, err
 	}
 	gates, err := check.Open(check.Options{
-		Trees: r, Browser: accepter(page), Run: box, Own: box.Own, Dir: filepath.Join(dir, "check"),
+		Trees: r, Browser: accepter(page), Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
 		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
 		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
 	})
@@ -289,13 +289,25 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 	}
 	b, err := browser.Open(ctx, browser.Options{
 		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Artifacts: filepath.Join(dir, "pages"), Now: env.now,
-		Start: func(ctx context.Context, c sandbox.Command) (browser.Server, error) { return box.Start(ctx, c) },
+		Start: func(ctx context.Context, c sandbox.Command) (browser.Server, error) {
+			c.Judge = true
+			return box.Start(ctx, c)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, func() error { b.Close(); return nil })
 	return b, nil
+}
+
+// judged runs what is judged as the judge's user: with a home and caches that
+// the agent's commands cannot reach.
+type judged struct{ *sandbox.Sandbox }
+
+func (j judged) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
+	c.Judge = true
+	return j.Sandbox.Run(ctx, c)
 }
 
 // accepter keeps a missing browser from looking like one.

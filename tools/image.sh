@@ -1,19 +1,17 @@
 #!/bin/sh
-# Builds the action's image as autonomous-loop:dev. Where a Docker or Podman
-# engine answers, it does the work. Elsewhere, as root on Debian, buildah builds
+# Builds the action's image as autonomous-loop:dev. Where a Docker engine
+# answers, it does the work. Elsewhere, as root on Debian, buildah builds
 # it without a daemon, on bases that debootstrap makes from the distribution.
 set -eu
 cd "$(dirname "$0")/.."
 tag=autonomous-loop:dev
 
-for engine in docker podman; do
-	if command -v $engine >/dev/null && $engine info >/dev/null 2>&1; then
-		exec $engine build -t $tag .
-	fi
-done
+if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+	exec docker build -t $tag .
+fi
 
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || {
-	echo "image: no Docker or Podman engine answers here; start one, or run this as root on Debian" >&2
+	echo "image: no Docker engine answers here; start one, or run this as root on Debian" >&2
 	exit 1
 }
 export DEBIAN_FRONTEND=noninteractive
@@ -24,7 +22,9 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ca=/etc/ssl/certs/ca-certificates.crt
-if ! buildah inspect docker.io/library/golang:1.26-bookworm >/dev/null 2>&1; then
+echo 'unqualified-search-registries = ["docker.io"]' >"$work/registries.conf"
+export CONTAINERS_REGISTRIES_CONF="$work/registries.conf" BUILDAH_ISOLATION=chroot
+if [ -z "$(buildah images -q docker.io/library/golang:1.26-bookworm 2>/dev/null)" ]; then
 	echo "image: making golang:1.26-bookworm from Debian and the Go that is here"
 	mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -n 1)
 	debootstrap --variant=minbase --include=ca-certificates,git bookworm "$work/rootfs" "$mirror" >"$work/log" 2>&1 || {

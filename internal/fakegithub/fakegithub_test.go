@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -303,9 +304,7 @@ func TestTwirpIsStrict(t *testing.T) {
 	backend := fmt.Sprintf("00000001-aaaa-4aaa-8aaa-%012x", run.ID)
 	ids := func(more map[string]any) map[string]any {
 		m := map[string]any{"workflow_run_backend_id": backend, "workflow_job_run_backend_id": job}
-		for k, v := range more {
-			m[k] = v
-		}
+		maps.Copy(m, more)
 		return m
 	}
 	twirp := func(token, method string, body map[string]any) (int, map[string]any) {

@@ -1,6 +1,7 @@
 package fakegithub
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -86,9 +87,7 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 	if f.Lose {
 		panic(http.ErrAbortHandler)
 	}
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), rec.Header())
 	half := rec.Body.Bytes()[:rec.Body.Len()/2]
 	w.Header().Set("Content-Length", strconv.Itoa(len(half)))
 	w.WriteHeader(rec.Code)

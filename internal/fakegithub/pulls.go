@@ -3,6 +3,7 @@ package fakegithub
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,8 +78,7 @@ func (s *Server) listPulls(c *call) {
 	}
 	owner, head, filtered := strings.Cut(q.Get("head"), ":")
 	var found []*issue
-	for n := len(c.repo.issues) - 1; n >= 0; n-- { // newest first
-		i := c.repo.issues[n]
+	for _, i := range slices.Backward(c.repo.issues) { // newest first
 		if i.pull == nil || state != "all" && i.state != state || q.Get("base") != "" && i.pull.base != q.Get("base") {
 			continue
 		}

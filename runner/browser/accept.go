@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,7 @@ func (r *run) broken(ctx context.Context, err error) string {
 		return errCrash.Error() + ": " + brief(err)
 	case errors.Is(err, errStart):
 		return brief(err)
-	case !r.engine.responds(ctx, r.limits.Load):
+	case !r.engine.responds(ctx):
 		return "the browser ended: " + brief(err)
 	}
 	return ""
@@ -177,7 +178,7 @@ func (r *run) evidence(ctx context.Context, failed bool, acc *check.Acceptance) 
 	}
 	if failed {
 		acc.Aria, _ = use(ctx, r.session, r.limits.Action+r.limits.Answer, func(context.Context) (string, error) {
-			return r.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Timeout: playwright.Float(ms(r.limits.Action))})
+			return r.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Timeout: new(ms(r.limits.Action))})
 		})
 	}
 	acc.Console, acc.Network = r.log.report()
@@ -188,8 +189,8 @@ func (s *session) screenshot(ctx context.Context) ([]byte, error) {
 	const limit = 20 * time.Second
 	return use(ctx, s, limit, func(context.Context) ([]byte, error) {
 		return s.page.Screenshot(playwright.PageScreenshotOptions{
-			Timeout:    playwright.Float(ms(limit)),
-			FullPage:   playwright.Bool(true),
+			Timeout:    new(ms(limit)),
+			FullPage:   new(true),
 			Clip:       &playwright.Rect{X: 0, Y: 0, Width: 1280, Height: maxShot},
 			Animations: playwright.ScreenshotAnimationsDisabled,
 		})
@@ -199,11 +200,8 @@ func (s *session) screenshot(ctx context.Context) ([]byte, error) {
 // label names a step in a failure: step 3 (click role=button[name="Add"]).
 func label(st check.Step) string {
 	what := st.Action
-	for _, s := range []string{st.Target, st.Value, st.Expected} {
-		if s != "" {
-			what += " " + oneLine(s, 120)
-			break
-		}
+	if about := cmp.Or(st.Target, st.Value, st.Expected); about != "" {
+		what += " " + oneLine(about, 120)
 	}
 	return fmt.Sprintf("step %d (%s)", st.Step, what)
 }
@@ -223,7 +221,7 @@ var obstacles = []string{
 
 // preface is what many messages of the library and the driver begin with; the
 // step says it better.
-var preface = regexp.MustCompile(`^(timeout: |target closed: |Error: |(Frame|Page|Locator|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +)+`)
+var preface = regexp.MustCompile(`^(timeout: |target closed: |Error: |(Frame|Page|Locator|Keyboard|Browser|BrowserContext|BrowserType|APIRequestContext)\.[A-Za-z]+:? +)+`)
 
 // brief is what an error of the library says, without its log but with the
 // reason from it.

@@ -175,7 +175,7 @@ func on(f func(playwright.Locator, check.Step, *float64) error) func(context.Con
 		if err != nil {
 			return err
 		}
-		return refused(f(l, st, playwright.Float(ms(limit))))
+		return refused(f(l, st, new(ms(limit))))
 	}
 }
 
@@ -190,7 +190,7 @@ func click(l playwright.Locator, _ check.Step, limit *float64) error {
 // doubleClick is a click that counts as two: this version's Dblclick refuses
 // every option.
 func doubleClick(l playwright.Locator, _ check.Step, limit *float64) error {
-	return l.Click(playwright.LocatorClickOptions{ClickCount: playwright.Int(2), Timeout: limit})
+	return l.Click(playwright.LocatorClickOptions{ClickCount: new(2), Timeout: limit})
 }
 
 func hover(l playwright.Locator, _ check.Step, limit *float64) error {
@@ -259,7 +259,7 @@ func gotoPage(_ context.Context, r *run, st check.Step, limit time.Duration) err
 		return faultf("%s is outside the application", ref)
 	}
 	return r.arrive(st.Expected, limit, func() (playwright.Response, error) {
-		return r.page.Goto(to, playwright.PageGotoOptions{Timeout: playwright.Float(ms(limit))})
+		return r.page.Goto(to, playwright.PageGotoOptions{Timeout: new(ms(limit))})
 	})
 }
 
@@ -363,7 +363,8 @@ func upload(ctx context.Context, r *run, st check.Step, limit time.Duration) err
 	}
 	return refused(found.SetInputFiles(
 		playwright.InputFile{Name: name, MimeType: kind, Buffer: []byte(st.Value)},
-		playwright.LocatorSetInputFilesOptions{Timeout: playwright.Float(ms(limit))}))
+		playwright.LocatorSetInputFilesOptions{Timeout: new(ms(limit))},
+	))
 }
 
 func restart(ctx context.Context, r *run, _ check.Step, _ time.Duration) error {

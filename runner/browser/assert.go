@@ -66,7 +66,7 @@ func assertTitle(ctx context.Context, r *run, st check.Step, limit time.Duration
 func assertText(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 	if st.Target == "" {
 		return expect(ctx, limit, quoted(st.Expected), func() (string, bool, error) {
-			t, err := r.page.Locator("body").InnerText(soon)
+			t, err := r.page.Locator("body").InnerText(playwright.LocatorInnerTextOptions{Timeout: soon})
 			return "page shows " + quoted(t), contains(t, st.Expected), err
 		})
 	}
@@ -78,15 +78,15 @@ func assertText(ctx context.Context, r *run, st check.Step, limit time.Duration)
 
 // soon bounds a question about an element that has just been seen. Without a
 // limit this version of the library would wait for it for ever.
-var soon = playwright.LocatorInnerTextOptions{Timeout: playwright.Float(1000)}
+var soon = new(1000.0) // milliseconds
 
 // text is what an element shows: its text or, if it is a field, its value.
 func text(l playwright.Locator) (string, error) {
-	t, err := l.InnerText(soon)
+	t, err := l.InnerText(playwright.LocatorInnerTextOptions{Timeout: soon})
 	if err != nil || strings.TrimSpace(t) != "" {
 		return t, err
 	}
-	v, err := l.InputValue(playwright.LocatorInputValueOptions{Timeout: soon.Timeout})
+	v, err := l.InputValue(playwright.LocatorInputValueOptions{Timeout: soon})
 	if err != nil && !gone(err) {
 		return t, nil // not a field
 	}
@@ -175,7 +175,7 @@ func assertCount(ctx context.Context, r *run, st check.Step, limit time.Duration
 
 func assertValue(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 	return r.each(ctx, st.Target, limit, "the value "+quoted(st.Expected), func(l playwright.Locator) (string, bool, error) {
-		v, err := l.InputValue(playwright.LocatorInputValueOptions{Timeout: soon.Timeout})
+		v, err := l.InputValue(playwright.LocatorInputValueOptions{Timeout: soon})
 		return v, v == st.Expected, err
 	})
 }
@@ -192,7 +192,7 @@ func assertAttr(ctx context.Context, r *run, st check.Step, limit time.Duration)
 		if err != nil || n == 0 {
 			return "no " + st.Value, false, err
 		}
-		v, err := l.GetAttribute(st.Value, playwright.LocatorGetAttributeOptions{Timeout: soon.Timeout})
+		v, err := l.GetAttribute(st.Value, playwright.LocatorGetAttributeOptions{Timeout: soon})
 		ok := st.Expected == "" || v == st.Expected ||
 			st.Value == "class" && slices.Contains(strings.Fields(v), st.Expected)
 		return st.Value + "=" + v, ok, err
@@ -270,8 +270,8 @@ func assertResponse(ctx context.Context, r *run, st check.Step, limit time.Durat
 		Method: &q.method,
 		// The driver sends this request, and nothing but this would keep it
 		// from following the application to another host.
-		MaxRedirects: playwright.Int(0),
-		Timeout:      playwright.Float(ms(limit)),
+		MaxRedirects: new(0),
+		Timeout:      new(ms(limit)),
 	}
 	if q.body != "" {
 		o.Data = []byte(q.body) // a string would be encoded again
@@ -303,7 +303,7 @@ func assertResponse(ctx context.Context, r *run, st check.Step, limit time.Durat
 
 func assertPersisted(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 	if err := r.arrive("", limit, func() (playwright.Response, error) {
-		return r.page.Reload(playwright.PageReloadOptions{Timeout: playwright.Float(ms(limit))})
+		return r.page.Reload(playwright.PageReloadOptions{Timeout: new(ms(limit))})
 	}); err != nil {
 		return err
 	}

@@ -72,8 +72,9 @@ func (l layout) fill(driver, node string) error {
 echo $$ >%s
 shift
 [ "$1" = --version ] && [ -f %s ] && exec cat %[2]s
-exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=%s TMPDIR=%[3]s %s %s "$@"
-`, quote(l.pid()), quote(filepath.Join(driver, prepared)), quote(home), quote(node), quote(filepath.Join(driver, "package", "cli.js")))
+exec 2>>%s
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=%s TMPDIR=%[4]s %s %s "$@"
+`, quote(l.pid()), quote(filepath.Join(driver, prepared)), quote(l.log()), quote(home), quote(node), quote(filepath.Join(driver, "package", "cli.js")))
 	return os.WriteFile(filepath.Join(l.dir, "node"), []byte(script), 0o755) //nolint:gosec // it is a program
 }
 
@@ -86,16 +87,31 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 
 // Version is that of the driver that playwright-go wants, exactly.
 func Version() (string, error) {
-	// A directory is named so that the library does not go looking for one.
-	d, err := playwright.NewDriver(&playwright.RunOptions{DriverDirectory: os.TempDir(), Logger: quiet})
+	d, err := driverIn(os.TempDir()) // none is looked for there
 	if err != nil {
 		return "", err
 	}
 	return d.Version, nil
 }
 
-// quiet takes what the library would otherwise print.
-var quiet = slog.New(slog.DiscardHandler)
+// driverIn returns the library's idea of a driver in dir.
+func driverIn(dir string) (*playwright.PlaywrightDriver, error) {
+	silence()
+	return playwright.NewDriver(options(dir))
+}
+
+// options name neither Stderr nor Logger: with them, the library would change
+// what the whole process logs to, each time anew.
+func options(dir string) *playwright.RunOptions {
+	return &playwright.RunOptions{DriverDirectory: dir, SkipInstallBrowsers: true}
+}
+
+// silence gives the library a logger that drops what the library would
+// otherwise print. It keeps that in a variable that it does not guard, so it is
+// set once, before anything else.
+var silence = sync.OnceFunc(func() {
+	_, _ = playwright.NewDriver(&playwright.RunOptions{DriverDirectory: os.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+})
 
 // prepared is the file that Prepare leaves in the driver's directory.
 const prepared = "prepared"
@@ -115,17 +131,17 @@ func Prepare(driver, node string) error {
 	if err != nil {
 		return fmt.Errorf("prepare driver: %w", err)
 	}
-	err = playwright.Install(&playwright.RunOptions{
-		DriverDirectory: l.dir, SkipInstallBrowsers: true, Logger: quiet,
-	})
+	d, err := driverIn(l.dir)
+	if err == nil {
+		err = d.Install()
+	}
+	if err != nil {
+		err = fmt.Errorf("%w%s", err, l.complaint())
+	}
 	if err = errors.Join(err, l.remove()); err != nil {
 		return fmt.Errorf("prepare driver %s: %w", driver, err)
 	}
-	v, err := Version()
-	if err != nil {
-		return fmt.Errorf("prepare driver: %w", err)
-	}
-	return os.WriteFile(mark, []byte(v+"\n"), 0o644) //nolint:gosec // the sandbox's user reads it
+	return os.WriteFile(mark, []byte(d.Version+"\n"), 0o644) //nolint:gosec // the sandbox's user reads it
 }
 
 // An engine is a running driver with a running browser.
@@ -134,6 +150,7 @@ type engine struct {
 	pw      *playwright.Playwright
 	browser playwright.Browser
 	down    atomic.Bool // no new session is opened in it
+	gone    atomic.Bool // it said that it ended
 	end     sync.Once
 
 	mu       sync.Mutex
@@ -177,26 +194,18 @@ func start(ctx context.Context, o Options) (*engine, error) {
 }
 
 func launch(l layout, chromium string) (*engine, error) {
-	o := &playwright.RunOptions{DriverDirectory: l.dir, SkipInstallBrowsers: true, Logger: quiet}
-	d, err := playwright.NewDriver(o)
+	d, err := driverIn(l.dir)
 	if err != nil {
 		return nil, err
 	}
 	if node := d.Command().Path; node != filepath.Join(l.dir, "node") {
 		return nil, fmt.Errorf("the driver would be run by %s, past the sandbox: unset PLAYWRIGHT_NODEJS_PATH", node)
 	}
-	// A file and not a pipe: nobody has to read it for the driver to go on.
-	f, err := os.Create(l.log())
+	pw, err := playwright.Run(options(l.dir))
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	o.Stderr = f
-	pw, err := playwright.Run(o)
-	if err != nil {
-		return nil, err
-	}
-	no := playwright.Bool(false)
+	no := new(false)
 	b, err := pw.Chromium.Launch(playwright.BrowserTypeLaunchOptions{
 		ExecutablePath: &chromium, Args: flags,
 		HandleSIGHUP: no, HandleSIGINT: no, HandleSIGTERM: no,
@@ -205,7 +214,7 @@ func launch(l layout, chromium string) (*engine, error) {
 		return nil, errors.Join(errors.New(brief(err)), pw.Stop())
 	}
 	e := &engine{layout: l, pw: pw, browser: b}
-	b.OnDisconnected(func(playwright.Browser) { e.fail() })
+	b.OnDisconnected(func(playwright.Browser) { e.gone.Store(true); e.fail() })
 	return e, nil
 }
 
@@ -222,13 +231,13 @@ func (l layout) complaint() string {
 func (e *engine) fail()        { e.down.Store(true) }
 func (e *engine) failed() bool { return e.down.Load() }
 
-// responds asks driver and browser for an answer. One that gives none counts as
-// failed from then on.
-func (e *engine) responds(ctx context.Context, limit time.Duration) bool {
-	if e.failed() {
+// responds asks driver and browser for an answer. One that gives none gets no
+// more sessions.
+func (e *engine) responds(ctx context.Context) bool {
+	if e.gone.Load() {
 		return false
 	}
-	_, err := await(ctx, limit, func() (struct{}, error) {
+	_, err := await(ctx, 30*time.Second, func() (struct{}, error) {
 		c, err := e.browser.NewContext()
 		if err == nil {
 			err = c.Close()
@@ -275,9 +284,7 @@ func (e *engine) retire() {
 func (e *engine) stop() {
 	e.end.Do(func() {
 		e.fail()
-		_, _ = await(context.Background(), 5*time.Second, func() (struct{}, error) {
-			return struct{}{}, errors.Join(e.browser.Close(), e.pw.Stop())
-		})
+		_ = within(5*time.Second, func() error { return errors.Join(e.browser.Close(), e.pw.Stop()) })
 		kill(e.layout)
 		_ = e.layout.remove() // a file that a dying process still writes does no harm
 	})
@@ -347,6 +354,23 @@ func await[T any](ctx context.Context, limit time.Duration, f func() (T, error))
 
 // awaitOr hands what f returns to drop if nobody waits for it any more.
 func awaitOr[T any](ctx context.Context, limit time.Duration, f func() (T, error), drop func(T)) (T, error) {
+	v, err := race(ctx.Done(), limit, f, drop)
+	if errors.Is(err, errStopped) {
+		return v, context.Cause(ctx)
+	}
+	return v, err
+}
+
+// within is await for what has to be done whoever waits for it.
+func within(limit time.Duration, f func() error) error {
+	_, err := race(nil, limit, func() (struct{}, error) { return struct{}{}, f() }, func(struct{}) {})
+	return err
+}
+
+// errStopped says that stop was closed before f had returned.
+var errStopped = errors.New("stopped")
+
+func race[T any](stop <-chan struct{}, limit time.Duration, f func() (T, error), drop func(T)) (T, error) {
 	type result struct {
 		v   T
 		err error
@@ -360,16 +384,16 @@ func awaitOr[T any](ctx context.Context, limit time.Duration, f func() (T, error
 			drop(v)
 		}
 	}()
-	t := time.NewTimer(limit)
-	defer t.Stop()
+	late := time.NewTimer(limit)
+	defer late.Stop()
 	var none T
 	select {
 	case r := <-done:
 		return r.v, r.err
-	case <-ctx.Done():
+	case <-stop:
 		close(gone)
-		return none, context.Cause(ctx)
-	case <-t.C:
+		return none, errStopped
+	case <-late.C:
 		close(gone)
 		return none, fmt.Errorf("%w in %v", errNoAnswer, limit)
 	}

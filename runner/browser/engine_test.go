@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +20,10 @@ import (
 // family is the driver of b and all processes below it.
 func family(t *testing.T, b *Browser) []int {
 	t.Helper()
-	data, err := os.ReadFile(b.engine.layout.pid())
+	b.turn <- struct{}{}
+	e := b.engine
+	<-b.turn
+	data, err := os.ReadFile(e.layout.pid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,9 +143,8 @@ func TestRetiredEngineEndsWithItsLastSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listening := "http://" + listen(t, "127.0.0.1:0", func(c net.Conn) { io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nhere") })
-	if _, err := p.Do(t.Context(), Action{Action: "open", URL: listening}); err != nil {
-		t.Fatal(err)
+	if s, err := p.Do(t.Context(), Action{Action: "open", URL: "http://127.0.0.1:1/"}); err != nil || !strings.HasPrefix(s, "error: ") {
+		t.Fatalf("got %q, %v", s, err) // it has a session now, whatever it shows
 	}
 	old := family(t, b)
 	b.engine.fail()
@@ -164,7 +164,7 @@ func TestRetiredEngineEndsWithItsLastSession(t *testing.T) {
 // A browser that is stopped and does not react is ended all the same.
 func TestCloseEndsWhatHangs(t *testing.T) {
 	t.Parallel()
-	o, err := options()
+	o, err := plain()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +219,40 @@ func TestDriverInheritsNothingAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// Node may be a script of the sandbox, which runs it as somebody else.
+func TestNodeOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	home, err := os.MkdirTemp("", "") //nolint:usetesting // nobody else gets into t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	if err := os.Chown(home, 60002, 60002); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, func(o *Options) {
+		script := fmt.Sprintf("#!/bin/sh\nexec setpriv --reuid=60002 --regid=60002 --clear-groups --no-new-privs --inh-caps=-all "+
+			"env -i PATH=/usr/bin:/bin HOME=%s TMPDIR=%[1]s %s \"$@\"\n", quote(home), quote(o.Node))
+		o.Node = filepath.Join(t.TempDir(), "node")
+		if err := os.WriteFile(o.Node, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	})
+	mustPass(t, accept(t, b, shelf(t), step("goto", "", "/", ""), step("assert_text", "testid=count", "", "0 books")))
+	for _, pid := range family(t, b) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue // a process that was no longer needed
+		}
+		if !bytes.Contains(status, []byte("\nUid:\t60002\t60002\t60002\t60002\n")) {
+			t.Errorf("process %d: %s", pid, status)
+		}
+	}
+}
+
 // The library would follow this variable past the sandbox.
 func TestNodeOfTheEnvironmentIsRefused(t *testing.T) {
 	t.Setenv("PLAYWRIGHT_NODEJS_PATH", "/usr/bin/node")
@@ -230,7 +264,7 @@ func TestNodeOfTheEnvironmentIsRefused(t *testing.T) {
 
 func TestOpenSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	o, err := options()
+	o, err := plain()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 	case ctx.Err() != nil:
 		p.close()
 		return "", context.Cause(ctx)
-	case p.session.hasCrashed() || !p.session.engine.responds(ctx, p.b.o.Limits.Load):
+	case p.session.hasCrashed() || !p.session.engine.responds(ctx):
 		p.close()
 		return "", fmt.Errorf("the browser failed: %w", err)
 	case errors.Is(err, errNoAnswer):
@@ -124,6 +124,9 @@ func (p *Page) news(a Action) string {
 
 // keep writes a screenshot to a file and says where.
 func (p *Page) keep(png []byte) (string, error) {
+	if p.b.o.Artifacts == "" {
+		return "", faultf("there is no directory for screenshots")
+	}
 	p.shots++
 	name := filepath.Join(p.b.o.Artifacts, fmt.Sprintf("page-%d.png", p.shots))
 	if err := os.WriteFile(name, png, 0o644); err != nil { //nolint:gosec // a picture to look at
@@ -182,7 +185,7 @@ func (s *session) visit(raw string, l Limits) (string, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !s.in.serves(u) {
 		return "", faultf("only addresses on this machine can be opened, like http://localhost:3000/")
 	}
-	resp, err := s.page.Goto(raw, playwright.PageGotoOptions{Timeout: playwright.Float(ms(l.Load))})
+	resp, err := s.page.Goto(raw, playwright.PageGotoOptions{Timeout: new(ms(l.Load))})
 	if err != nil {
 		return "", err
 	}
@@ -204,7 +207,7 @@ func (s *session) look(l Limits) (string, error) {
 		return "", err
 	}
 	tree, err := s.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{
-		Mode: playwright.AriaSnapshotModeAi, Timeout: playwright.Float(ms(l.Action)),
+		Mode: playwright.AriaSnapshotModeAi, Timeout: new(ms(l.Action)),
 	})
 	if err != nil {
 		return "", err
@@ -224,7 +227,7 @@ func (s *session) touch(a Action, limits Limits) (string, error) {
 		}
 	}
 	var err error
-	limit := playwright.Float(ms(limits.Action))
+	limit := new(ms(limits.Action))
 	switch {
 	case a.Action == "click":
 		err = l.Click(playwright.LocatorClickOptions{Timeout: limit})

@@ -61,7 +61,7 @@ func (b *Browser) place(ctx context.Context, app check.App) (u *url.URL, release
 		raw = "http://127.0.0.1:{port}"
 	}
 	if strings.Contains(raw, "{port}") {
-		p, err := b.reserve()
+		p, err := b.reserve(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,11 +88,11 @@ func (b *Browser) place(ctx context.Context, app check.App) (u *url.URL, release
 }
 
 // reserve finds a port that nobody listens on and no other run of b is to have.
-func (b *Browser) reserve() (int, error) {
+func (b *Browser) reserve(ctx context.Context) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
@@ -100,7 +100,7 @@ func (b *Browser) reserve() (int, error) {
 		if err := l.Close(); err != nil {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
-		if !b.ports[p] && !taken(p) {
+		if !b.ports[p] && !taken(ctx, p) {
 			b.ports[p] = true
 			return p, nil
 		}
@@ -109,20 +109,23 @@ func (b *Browser) reserve() (int, error) {
 }
 
 // taken says whether anything accepts connections at p on this machine.
-func taken(p int) bool {
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(p)), time.Second)
-		if err == nil {
-			_ = c.Close() // nothing was said on it
-			return true
-		}
+func taken(ctx context.Context, p int) bool {
+	return listens(ctx, "127.0.0.1", p) || listens(ctx, "::1", p)
+}
+
+func listens(ctx context.Context, host string, p int) bool {
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p)))
+	if err != nil {
+		return false
 	}
-	return false
+	_ = c.Close() // nothing was said on it
+	return true
 }
 
 // run starts the application and waits until it answers.
 func (s *server) run(ctx context.Context) error {
-	if taken(s.port) {
+	if taken(ctx, s.port) {
 		// An old server would pass for the new one.
 		return faultf("something else already answers on port %d; the application was not started", s.port)
 	}
@@ -148,9 +151,10 @@ func (s *server) await(ctx context.Context) error {
 	}
 	asking, cancel := context.WithTimeout(ctx, s.ready)
 	defer cancel()
+	ended := s.proc.Done()
 	go func() {
 		select {
-		case <-s.proc.Done():
+		case <-ended:
 			cancel()
 		case <-asking.Done():
 		}
@@ -179,7 +183,7 @@ func (s *server) await(ctx context.Context) error {
 		return faultf("the application ended before it answered, %s%s", s.ending(), s.lastWords())
 	}
 	if wrong == silent {
-		wrong += s.elsewhere()
+		wrong += s.elsewhere(ctx)
 	}
 	return faultf("the application does not answer at %s after %v: %s%s", s.url, s.ready, wrong, s.lastWords())
 }
@@ -208,15 +212,10 @@ func probe(ctx context.Context, c *http.Client, u *url.URL) string {
 }
 
 // elsewhere is a hint for an application that listens where nobody asks.
-func (s *server) elsewhere() string {
-	if s.url.Hostname() != "127.0.0.1" {
+func (s *server) elsewhere(ctx context.Context) string {
+	if s.url.Hostname() != "127.0.0.1" || !listens(ctx, "::1", s.port) {
 		return ""
 	}
-	c, err := net.DialTimeout("tcp", net.JoinHostPort("::1", strconv.Itoa(s.port)), time.Second)
-	if err != nil {
-		return ""
-	}
-	_ = c.Close() // nothing was said on it
 	return " (but on [::1]: let it listen on 127.0.0.1 or on all addresses, or set url to http://localhost:{port})"
 }
 
@@ -249,7 +248,7 @@ func (s *server) end(ctx context.Context) error {
 		return nil
 	}
 	s.proc.Stop()
-	err := poll(ctx, 2*time.Second, func() (bool, error) { return !taken(s.port), nil })
+	err := poll(ctx, 2*time.Second, func() (bool, error) { return !taken(ctx, s.port), nil })
 	if errors.Is(err, errLate) {
 		return faultf("something still answers on port %d after the application was stopped: it is not certain who was judged", s.port)
 	}

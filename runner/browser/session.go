@@ -47,11 +47,11 @@ func (e *engine) open(ctx context.Context, in scope, base *url.URL, l Limits) (*
 func (s *session) fill() error {
 	c, err := s.engine.browser.NewContext(playwright.BrowserNewContextOptions{
 		Viewport:        &playwright.Size{Width: 1280, Height: 800},
-		Locale:          playwright.String("en-US"),
-		TimezoneId:      playwright.String("UTC"),
+		Locale:          new("en-US"),
+		TimezoneId:      new("UTC"),
 		ReducedMotion:   playwright.ReducedMotionReduce,
 		ServiceWorkers:  playwright.ServiceWorkerPolicyBlock, // their requests would pass the routes by
-		AcceptDownloads: playwright.Bool(false),
+		AcceptDownloads: new(false),
 	})
 	if err != nil {
 		return err
@@ -74,8 +74,9 @@ func (s *session) fill() error {
 				return
 			}
 			s.log.entry(&s.log.network, "refused WebSocket %s", w.URL())
-			w.Close(playwright.WebSocketRouteCloseOptions{Code: playwright.Int(1008)})
-		}))
+			w.Close(playwright.WebSocketRouteCloseOptions{Code: new(1008)})
+		}),
+	)
 	if err != nil {
 		return err
 	}
@@ -188,9 +189,7 @@ func (s *session) close() {
 		if s.ctx == nil {
 			return
 		}
-		_, err := await(context.Background(), 10*time.Second, func() (struct{}, error) {
-			return struct{}{}, s.ctx.Close()
-		})
+		err := within(10*time.Second, func() error { return s.ctx.Close() })
 		if errors.Is(err, errNoAnswer) {
 			s.engine.fail()
 		}

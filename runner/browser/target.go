@@ -145,7 +145,7 @@ func (t target) options(exact bool) playwright.PageGetByRoleOptions {
 		o.Name, o.Exact = t.text, &exact
 	}
 	for _, a := range t.attrs {
-		yes := playwright.Bool(a.value == "true")
+		yes := new(a.value == "true")
 		switch a.name {
 		case "checked":
 			o.Checked = yes
@@ -167,7 +167,7 @@ func (t target) options(exact bool) playwright.PageGetByRoleOptions {
 
 // visible narrows l to the elements that a person could see.
 func visible(l playwright.Locator) playwright.Locator {
-	return l.Filter(playwright.LocatorFilterOptions{Visible: playwright.Bool(true)})
+	return l.Filter(playwright.LocatorFilterOptions{Visible: new(true)})
 }
 
 // errLate says that a condition did not come true in time.
@@ -179,7 +179,8 @@ var errLate = fmt.Errorf("did not happen in time")
 func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
+	pause := 10 * time.Millisecond // soon at first, since most waits are short
+	again := time.NewTimer(pause)
 	defer again.Stop()
 	for {
 		ok, err := done()
@@ -193,6 +194,8 @@ func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) e
 			select {
 			case <-waiting.Done():
 			case <-again.C:
+				pause = min(2*pause, 200*time.Millisecond)
+				again.Reset(pause)
 				continue
 			}
 		}

@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -139,7 +141,7 @@ func TestParseTarget(t *testing.T) {
 		`text=""`:                      "names no text",
 		"role=":                        "names no role",
 		"role=button[name":             "cannot read [name",
-		"role=button[nmae=x]":          "nmae is not one of name, checked",
+		"role=button[nome=x]":          "nome is not one of name, checked",
 		"role=heading[level=two]":      "level wants a number",
 		"role=checkbox[checked=maybe]": "checked wants true or false",
 		"role=button name=x":           "cannot read  name=x",
@@ -194,6 +196,25 @@ func TestParseResponse(t *testing.T) {
 		q, a, err := parseResponse(step("assert_response", "", tt.value, tt.expected))
 		if err != nil || q != tt.q || a != tt.a {
 			t.Errorf("%s: got %+v %+v %v", tt.value, q, a, err)
+		}
+	}
+}
+
+// The driver's errors come with a long log; the line of it that says why is
+// kept, and nothing else.
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		`Timeout 500ms exceeded. <div id="cover-up"></div> intercepts pointer events`: errors.New("playwright: timeout: Timeout 500ms exceeded.\n" +
+			"Call log:\n  - waiting for locator('#under')\n    - locator resolved to <button>\n    - <div id=\"cover-up\"></div> intercepts pointer events\n  - retrying"),
+		"Timeout 500ms exceeded. element is not enabled": errors.New("playwright: timeout: Timeout 500ms exceeded.\nCall log:\n    - element is not enabled\n"),
+		"ReferenceError: nope is not defined":            errors.New("playwright: ReferenceError: nope is not defined\n    at eval (eval at evaluate (:302:30))"),
+		"Unknown key: \"x\"":                             errors.New("playwright: Keyboard.press: Unknown key: \"x\""),
+		"step 2 (click x): no element":                   &stepError{"step 2 (click x)", &fault{"no element"}},
+		"step 2 (restart): it ended\nline 1\nline 2":     fmt.Errorf("again: %w", &stepError{"step 2 (restart)", &fault{"it ended\nline 1\nline 2"}}),
+	} {
+		if got := brief(err); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
 }

@@ -36,6 +36,9 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
 	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: patience})
+	if ctx.Err() != nil {
+		return performance{}, false, context.Cause(ctx) // whatever it says of the application then
+	}
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}

@@ -172,6 +172,8 @@ func TestParentIsRunOnce(t *testing.T) {
 	}
 	want(t, judge(runner.Tests, p, tests, "remove"), runner.Red, "red")
 	before := w.browser.runs["remove"]
+	ran := &counting{Runner: w.o.Run}
+	w.o.Run = ran
 	v := judge(runner.Implement, p, built, "remove")
 	want(t, v, runner.Verified, "acceptance")
 	if got := w.browser.runs["remove"]; before != 1 || got != 2 {
@@ -180,8 +182,10 @@ func TestParentIsRunOnce(t *testing.T) {
 	if !strings.Contains(file(v, "acceptance.json"), `"parent"`) {
 		t.Error("the evidence lacks the parent's run of an earlier phase")
 	}
-	ran := &counting{Runner: w.o.Run}
-	w.o.Run = ran
+	if ran.n != 2 {
+		t.Errorf("%d runs of tests in the second phase, want 2: red and green", ran.n)
+	}
+	ran.n = 0
 	next := w.git.commit(w.git.write(built))
 	want(t, judge(runner.Tests, next, built.with(tree{"test/more.test.js": "import test from 'node:test';\nimport assert from 'node:assert';\ntest('more', () => assert.ok(false));\n"}), "off"), runner.Already, "already")
 	w.o.Browser = nil

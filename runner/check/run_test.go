@@ -248,6 +248,32 @@ func TestCancelledJudgementIsAnError(t *testing.T) {
 	}
 }
 
+// A browser that is called off may say that it broke, or that a step failed.
+func TestCancelledAcceptanceIsAnError(t *testing.T) {
+	stop := &runner.StopError{Reason: runner.SessionTime}
+	for _, a := range []Acceptance{{Broken: "target closed"}, {Failures: []string{"step 1: context canceled"}}} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w := newWorld(t, func(o *Options) { o.Browser = leaving{a, func() { cancel(stop) }} })
+		c := w.git.write(samples(t, "node")["parent"])
+		v, err := w.Judge(ctx, runner.Candidate{Feature: runner.Feature{Row: showing()}, Phase: runner.Tests, Parent: w.git.commit(c), Tree: c, Commit: c})
+		if got, ok := errors.AsType[*runner.StopError](err); !ok || got != stop || v.Outcome != "" {
+			t.Errorf("got %q and %v, want the cause of the stop", v.Outcome, err)
+		}
+		w.o.Browser = w.browser
+		want(t, w.judge(runner.Tests, samples(t, "node")["parent"], samples(t, "node")["parent"], showing()), runner.Already, "already")
+	}
+}
+
+type leaving struct {
+	Acceptance
+	cancel func()
+}
+
+func (l leaving) Accept(context.Context, App, Scenario) (Acceptance, error) {
+	l.cancel()
+	return l.Acceptance, nil
+}
+
 type cancelling struct{ cancel func() }
 
 func (c cancelling) Run(ctx context.Context, cmd sandbox.Command) (sandbox.Output, error) {

@@ -65,6 +65,9 @@ func backends(token string) (run, job string, err error) {
 	if err == nil {
 		err = json.Unmarshal(data, &jwt)
 	}
+	if err != nil {
+		return "", "", fmt.Errorf("read the runtime token, which should be a JWT: %w", err)
+	}
 	for part := range strings.FieldsSeq(jwt.Scope) {
 		if ids := strings.Split(part, ":"); len(ids) == 3 && ids[0] == "Actions.Results" {
 			return ids[1], ids[2], nil
@@ -202,7 +205,7 @@ func (r *results) call(ctx context.Context, method string, in message, out any) 
 	if err != nil {
 		return err
 	}
-	status, _, data, err := r.send(ctx, atOnce, func(ctx context.Context) (*http.Request, error) {
+	status, data, err := r.send(ctx, atOnce, func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.origin+"/twirp/github.actions.results.api.v1.ArtifactService/"+method, bytes.NewReader(body))
 		if err == nil {
 			req.Header.Set("Content-Type", "application/json")
@@ -260,9 +263,10 @@ func folded(data []byte, out any) error {
 
 // send sends a request that may be sent again, until there is an answer that
 // says something. whole says whether an answer's body is.
-func (r *results) send(ctx context.Context, limit time.Duration, make func(context.Context) (*http.Request, error), whole func([]byte) bool) (status int, header http.Header, body []byte, err error) {
+func (r *results) send(ctx context.Context, limit time.Duration, make func(context.Context) (*http.Request, error), whole func([]byte) bool) (status int, body []byte, err error) {
 	for n := 0; ; n++ {
 		wait := 3 * time.Second << n
+		var header http.Header
 		status, header, body, err = r.once(ctx, limit, make)
 		switch {
 		case err != nil:
@@ -272,13 +276,13 @@ func (r *results) send(ctx context.Context, limit time.Duration, make func(conte
 		case !whole(body):
 			err = fmt.Errorf("an answer that is not whole, with %d", status)
 		default:
-			return status, header, body, nil
+			return status, body, nil
 		}
 		if n == tries-1 || ctx.Err() != nil || wait > atOnce { // no artifact is worth more
-			return status, header, body, err
+			return status, body, err
 		}
 		if err := r.sleep(ctx, wait); err != nil {
-			return status, header, body, err
+			return status, body, err
 		}
 	}
 }

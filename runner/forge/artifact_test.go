@@ -108,7 +108,7 @@ func TestUploadIsRefused(t *testing.T) {
 		want   string
 	}{
 		"another artifact of the name": {
-			func(w *world) { w.hub().Upload(w.t.Context(), "main-4", handoff[:1]) },
+			func(w *world) { got(w.hub().Upload(w.t.Context(), "main-4", handoff[:1]))(w.t) },
 			"main-4", "upload the artifact main-4: the run has another artifact of this name, with other content (sha256:",
 		},
 		"a name that is none": {func(*world) {}, "a/b", `upload the artifact a/b: "a/b" cannot be an artifact's name`},
@@ -194,7 +194,7 @@ func TestRetention(t *testing.T) {
 	resp := got(http.DefaultClient.Do(req))(t)
 	defer resp.Body.Close()
 	var body bytes.Buffer
-	body.ReadFrom(resp.Body)
+	got(body.ReadFrom(resp.Body))(t)
 	if !strings.Contains(body.String(), `"expires_at":"2026-11-28T12:00:00Z"`) {
 		t.Errorf("not 5 days: %s", body.String())
 	}

@@ -45,7 +45,7 @@ func (r *results) store(ctx context.Context, signed string, data []byte) error {
 }
 
 func (r *results) put(ctx context.Context, signed, kind string, data []byte) error {
-	status, _, body, err := r.send(ctx, inBlock, func(ctx context.Context) (*http.Request, error) {
+	status, body, err := r.send(ctx, inBlock, func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPut, signed, bytes.NewReader(data))
 		if err == nil {
 			req.Header.Set("Content-Type", kind)

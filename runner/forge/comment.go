@@ -107,7 +107,7 @@ func (h *Hub) remove(ctx context.Context, comments []*github.IssueComment) error
 	var errs []error
 	for _, c := range comments {
 		if _, err := h.client.Issues.DeleteComment(ctx, h.owner, h.repo, c.GetID()); err != nil && status(err) != http.StatusNotFound {
-			errs = append(errs, fmt.Errorf("delete the comment %s, which is one too many: %w", c.GetHTMLURL(), err))
+			errs = append(errs, fmt.Errorf("delete the comment %s, which is one too many: %w", c.GetHTMLURL(), explain(err)))
 		}
 	}
 	return errors.Join(errs...)

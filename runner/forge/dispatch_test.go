@@ -117,13 +117,13 @@ func TestContinueSaysWhatToDo(t *testing.T) {
 		},
 		"an old workflow": {
 			func(w *world) {
-				w.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": strings.Replace(loopYML, "serial: {", "number: {", 1)})
+				got(w.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": strings.Replace(loopYML, "serial: {", "number: {", 1)}))(w.t)
 			},
 			`GitHub says 422 Unexpected inputs provided: ["serial"] (loop.yml on main is older than this action: copy the current workflow again, it has the inputs loop, lineage and serial)` + onMain,
 		},
 		"no trigger": {
 			func(w *world) {
-				w.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": "on: push\njobs: {}\n"})
+				got(w.Seed(where, "main", "", map[string]string{".github/workflows/loop.yml": "on: push\njobs: {}\n"}))(w.t)
 			},
 			"GitHub says 422 Workflow does not have 'workflow_dispatch' trigger (add workflow_dispatch to what starts loop.yml on main)" + onMain,
 		},

@@ -37,7 +37,7 @@ func (h *Hub) download(ctx context.Context, runID int64, name string) ([]runner.
 	if err != nil {
 		return nil, err
 	}
-	status, _, zipped, err := h.results.send(ctx, inBlock, func(ctx context.Context) (*http.Request, error) {
+	status, zipped, err := h.results.send(ctx, inBlock, func(ctx context.Context) (*http.Request, error) {
 		return http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil) // the URL is the authorization
 	}, func([]byte) bool { return true })
 	if err != nil {

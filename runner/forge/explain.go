@@ -44,8 +44,12 @@ func names(err error, word string) bool {
 	return status(err) != 0 && strings.Contains(strings.ToLower(said(err)), strings.ToLower(word))
 }
 
-// explain returns err in words that tell a person what to do.
+// explain returns err in words that tell a person what to do. What was
+// explained where it happened stays as it is.
 func explain(err error) error {
+	if _, done := errors.AsType[*refusal](err); done {
+		return err
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err // which says as much, in fewer words
 	}

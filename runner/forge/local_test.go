@@ -31,6 +31,7 @@ func local4(work string) runner.Report {
 		Files: []runner.File{
 			{Name: "comment.md", Data: []byte("comment")}, {Name: "summary.md", Data: []byte("summary")},
 			{Name: "pull-request.md", Data: []byte("# Title\n\nbody\n")}, {Name: "report.html", Data: []byte("<p>")},
+			{Name: "../outside.md", Data: []byte("never written")},
 		},
 	}
 }
@@ -48,12 +49,15 @@ func TestFolderReports(t *testing.T) {
 			t.Errorf("receipts (-got +want):\n%s", d)
 		}
 	}
+	if _, err := os.Stat(filepath.Join(dir, "..", "outside.md")); err == nil {
+		t.Error("a file left the directory")
+	}
 	files := tree(t, dir)
 	if !strings.Contains(files["runs/12-34.json"], `"sessions_used": 2`) {
 		t.Errorf("run table %q", files["runs/12-34.json"])
 	}
 	delete(files, "runs/12-34.json")
-	if d := cmp.Diff(files, map[string]string{"comment.md": "comment", "summary.md": "summary", "pull-request.md": "# Title\n\nbody\n"}); d != "" {
+	if d := cmp.Diff(files, map[string]string{"comment.md": "comment", "summary.md": "summary", "pull-request.md": "# Title\n\nbody\n", "report.html": "<p>"}); d != "" {
 		t.Errorf("files (-got +want):\n%s", d)
 	}
 }
@@ -91,7 +95,6 @@ func TestFolderQueue(t *testing.T) {
 	f := Local(LocalOptions{Dir: t.TempDir()})
 	pending := func(want ...runner.Successor) {
 		t.Helper()
-		s, ok := runner.Successor{}, false
 		s, ok, err := f.Pending()
 		must(t, err)
 		var have []runner.Successor

@@ -170,6 +170,22 @@ func TestATokenOfAPersonIsKnownByGitHub(t *testing.T) {
 	}
 }
 
+// One that cannot be deleted costs a warning that names it, and not the news.
+func TestDuplicateThatStays(t *testing.T) {
+	w := newWorld(t)
+	got(w.hub().Report(t.Context(), w.report("1 of 3")))(t)
+	me := fakegithub.Actor{Login: fakegithub.Bot, ID: fakegithub.BotID, App: true}
+	second := w.AddComment(where, 1, me, marker(lineage)+"\nsecond\n")
+	w.Fail(fakegithub.Fault{Match: "DELETE /repos/*/*/issues/comments/*", Status: 403})
+	out := got(w.hub().Report(t.Context(), w.report("2 of 3")))(t)
+	if d := cmp.Diff(out.Warnings, []string{fmt.Sprintf("keep the progress comment up to date: delete the comment %s/octo/loop/pull/1#issuecomment-%d, which is one too many: GitHub says 403 Forbidden", w.url, second)}); d != "" {
+		t.Errorf("warnings (-got +want):\n%s", d)
+	}
+	if c := w.Comments(where, 1)[0]; !strings.Contains(c.Body, "2 of 3") {
+		t.Errorf("comment %q", c.Body)
+	}
+}
+
 // The tokens of some apps cannot tell whose they are. The receipt of the session
 // before tells which comment and pull request are ours.
 func TestReceiptStandsForAnUnknownAccount(t *testing.T) {

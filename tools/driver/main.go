@@ -15,10 +15,10 @@ import (
 func main() {
 	if len(os.Args) != 3 {
 		fmt.Fprintln(os.Stderr, "usage: driver DIRECTORY NODE")
-		os.Exit(2)
+		os.Exit(2) //nolint:forbidigo // this is a main
 	}
 	if err := browser.Prepare(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 }
