@@ -21,9 +21,12 @@ import (
 // TestJobs runs the whole binary in the environment of a job of GitHub Actions,
 // against a GitHub that runs here: its REST routes, each exchange held against
 // GitHub's published description; its artifact service; git over HTTP.
-func TestJobs(t *testing.T) {
+func TestJobs(t *testing.T) { playScripts(t, "testdata/script") }
+
+func playScripts(t *testing.T, dir string) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata/script",
+		Dir:   dir,
 		Setup: func(e *testscript.Env) error { return setupJob(t, e) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"repository":       hubDo((*hub).repository),
