@@ -142,48 +142,106 @@ func TestExitCodesAreDocumented(t *testing.T) {
 }
 
 // TestWorkflowsLint runs actionlint over every workflow that we ship: our own,
-// the examples, and those in the README.
+// the examples, and those in the README. Where they use this action, they use
+// the one that is here, so that the inputs they give it are held against
+// action.yml.
 func TestWorkflowsLint(t *testing.T) {
-	dir := t.TempDir()
-	var files []string
+	files := map[string][]byte{}
 	for _, pattern := range []string{"examples/workflows/*.yml", ".github/workflows/*.yml"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, found, err)
 		}
-		files = append(files, found...)
-	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
-	for i, b := range blocks {
-		if !bytes.Contains(b[1], []byte("\njobs:")) {
-			continue
+		for _, file := range found {
+			files[filepath.Base(file)] = read(t, file)
 		}
-		file := filepath.Join(dir, fmt.Sprintf("readme%d.yml", i))
-		if err := os.WriteFile(file, b[1], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
 	}
-	if out, err := lint(t, files...); err != nil {
+	blocks := workflowsIn(read(t, "README.md"))
+	for i, block := range blocks {
+		files[fmt.Sprintf("readme%d.yml", i)] = block
+	}
+	if len(blocks) == 0 {
+		t.Error("the README shows no workflow")
+	}
+	if out, err := lint(t, files); err != nil {
 		t.Errorf("actionlint: %v\n%s", err, out)
 	}
 	// The negative control: what is wrong is seen.
-	broken := filepath.Join(dir, "broken.yml")
-	if err := os.WriteFile(broken, []byte("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    permissions: { contents: all }\n    steps: [{ run: 'echo ${{ github.event.issue.title }}' }]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := lint(t, broken); err == nil || !strings.Contains(out, "permission") || !strings.Contains(out, "untrusted") {
-		t.Errorf("actionlint took a broken workflow: %v\n%s", err, out)
+	out, err := lint(t, map[string][]byte{"broken.yml": []byte(`on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    permissions: { contents: all }
+    steps:
+      - run: echo ${{ github.event.issue.title }}
+      - id: loop
+        uses: autonomous-loop/autonomous-loop@v1
+        with: { modle: name }
+      - run: echo ${{ steps.loop.outputs.succes }}
+`)})
+	for _, want := range []string{`"all"`, "untrusted", `"modle"`, `"succes"`} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("actionlint did not see %s: %v\n%s", want, err, out)
+		}
 	}
 }
 
-func lint(t *testing.T, files ...string) (string, error) {
+// TestReadmeShowsTheOneJobForm holds the workflow to copy against the example
+// that TestJobs runs.
+func TestReadmeShowsTheOneJobForm(t *testing.T) {
+	_, want, _ := strings.Cut(string(read(t, "examples/workflows/one-job.yml")), "\n") // the first line says which form it is
+	blocks := workflowsIn(read(t, "README.md"))
+	if len(blocks) != 1 {
+		t.Fatalf("the README shows %d workflows", len(blocks))
+	}
+	if diff := cmp.Diff(want, string(blocks[0])); diff != "" {
+		t.Errorf("README.md is not examples/workflows/one-job.yml (-want +got):\n%s", diff)
+	}
+}
+
+// workflowsIn finds the whole workflows in a text.
+func workflowsIn(text []byte) [][]byte {
+	var found [][]byte
+	for _, b := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+		if bytes.Contains(b[1], []byte("\njobs:")) {
+			found = append(found, b[1])
+		}
+	}
+	return found
+}
+
+func read(t *testing.T, file string) []byte {
 	t.Helper()
-	args := append([]string{"tool", "-modfile=tools/actionlint/go.mod", "actionlint", "-shellcheck=", "-pyflakes="}, files...)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// lint runs actionlint over workflows in a repository that holds this action,
+// which is where it looks into an action.
+func lint(t *testing.T, workflows map[string][]byte) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	put := func(name string, data []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	put(".git/HEAD", nil)
+	put("action.yml", read(t, "action.yml"))
+	put("Dockerfile", nil)
+	args := []string{"tool", "-modfile=tools/actionlint/go.mod", "actionlint", "-shellcheck=", "-pyflakes="}
+	for name, text := range workflows {
+		text = regexp.MustCompile(`autonomous-loop/autonomous-loop@\S+`).ReplaceAll(text, []byte("./"))
+		args = append(args, put(".github/workflows/"+name, text))
+	}
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
 	return string(out), err
 }
