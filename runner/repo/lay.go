@@ -1,0 +1,301 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Restore lays the work tree at commit. What is the same already is not
+// written again; files that the commit's own .gitignore files ignore stay;
+// everything else goes. Rules that the work tree brought with it count for
+// nothing, or an attempt could hide what it leaves behind.
+func (r *Repo) Restore(ctx context.Context, commit string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.restore(ctx, commit)
+	if err != nil {
+		return fmt.Errorf("lay the work tree at %s: %w", commit, err)
+	}
+	return nil
+}
+
+func (r *Repo) restore(ctx context.Context, commit string) error {
+	tree, err := r.store.treeOf(commit)
+	if err != nil {
+		return err
+	}
+	if err := r.index.root.become(r.store, tree); err != nil {
+		return err
+	}
+	start, err := r.clock()
+	if err != nil {
+		return err
+	}
+	return r.lay(ctx, r.Work(), r.index.root, start)
+}
+
+// Export writes the files of a commit or tree below dir, which is empty.
+func (r *Repo) Export(ctx context.Context, commit, dir string) error {
+	tree, err := r.store.treeOf(commit)
+	if err == nil {
+		x := newIndex()
+		if err = x.root.become(r.store, tree); err == nil {
+			err = r.lay(ctx, dir, x.root, 0)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("export %s: %w", commit, err)
+	}
+	return nil
+}
+
+// A layout writes an index's files below a directory. Directories are opened
+// one by one below the root; what stands in the place of one, such as a link
+// that the agent planted, is removed first and never followed.
+type layout struct {
+	root  *os.Root
+	s     *store
+	own   func(string) error // takes a path; may be nil
+	start int64              // on the file system's clock
+}
+
+func (r *Repo) lay(ctx context.Context, dir string, d *dir, start int64) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	l := &layout{root: root, s: r.store, own: r.o.Own, start: start}
+	return walk(ctx, place{d: d}, l.visit)
+}
+
+func (l *layout) visit(p place) ([]place, error) {
+	d := p.d
+	r, err := l.root.OpenRoot(dot(d))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if f := d.files[".gitignore"]; f != nil && (f.mode == modeFile || f.mode == modeExec) {
+		text, err := l.s.blob(f.id)
+		if err != nil {
+			return nil, err
+		}
+		p.ignore = parseRules(p.ignore, d, text, parseIgnore)
+	}
+	there, err := l.clear(r, p)
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range d.files {
+		if err := l.file(r, d, name, f, there[name]); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.join(name), err)
+		}
+	}
+	var places []place
+	for name, sub := range d.dirs {
+		if err := l.dir(r, sub.path, name, there[name]); err != nil {
+			return nil, fmt.Errorf("%s: %w", sub.path, err)
+		}
+		places = append(places, place{d: sub, ignore: p.ignore, ignored: p.ignored || p.ignore.ignores(sub.path, name, true)})
+	}
+	return places, nil
+}
+
+// clear removes what is neither tracked nor ignored and returns the rest.
+func (l *layout) clear(r *os.Root, p place) (map[string]fs.DirEntry, error) {
+	es, err := list(r)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]fs.DirEntry, len(es))
+	for _, e := range es {
+		there[e.Name()] = e
+		if p.d.files[e.Name()] != nil || p.d.dirs[e.Name()] != nil || p.ignored {
+			continue
+		}
+		if _, err := prune(r, e, p.ignore, p.d.join(e.Name())); err != nil {
+			return nil, fmt.Errorf("remove %s: %w", p.d.join(e.Name()), err)
+		}
+	}
+	return there, nil
+}
+
+// prune removes an untracked file or directory unless it is ignored, and of a
+// directory what is not ignored in it. It says whether anything stays.
+func prune(r *os.Root, e fs.DirEntry, ignore *rules, path string) (stays bool, err error) {
+	name := e.Name()
+	if ignore.ignores(path, name, e.IsDir()) && !isDotGit(name) {
+		return true, nil
+	}
+	if e.IsDir() && ignore != nil {
+		if err := unlock(r, name); err != nil {
+			return false, err
+		}
+		sub, err := r.OpenRoot(name)
+		if err != nil {
+			return false, err
+		}
+		defer sub.Close()
+		es, err := list(sub)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range es {
+			s, err := prune(sub, e, ignore, path+"/"+e.Name())
+			if err != nil {
+				return false, err
+			}
+			stays = stays || s
+		}
+		if stays {
+			return true, nil
+		}
+	}
+	return false, remove(r, name)
+}
+
+// remove takes away whatever stands at name, also directories that were made
+// unreadable.
+func remove(r *os.Root, name string) error {
+	err := r.RemoveAll(name)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if err := unlock(r, name); err != nil {
+		return err
+	}
+	sub, err := r.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	es, err := list(sub)
+	if err != nil {
+		return err
+	}
+	for _, e := range es {
+		if err := remove(sub, e.Name()); err != nil {
+			return err
+		}
+	}
+	return r.Remove(name)
+}
+
+// unlock makes a directory ours to read and change again.
+func unlock(r *os.Root, name string) error {
+	fi, err := r.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if fi.IsDir() && fi.Mode()&0o700 != 0o700 {
+		return r.Chmod(name, 0o755)
+	}
+	return nil
+}
+
+// dir makes sure that there is a real directory at name.
+func (l *layout) dir(r *os.Root, path, name string, there fs.DirEntry) error {
+	if there != nil && there.IsDir() {
+		return unlock(r, name)
+	}
+	if there != nil {
+		if err := remove(r, name); err != nil {
+			return err
+		}
+	}
+	if err := r.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	return l.owned(path)
+}
+
+// file makes sure that what is at name is f, and stamps f.
+func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntry) error {
+	if f.mode == modeSub { // a submodule is an empty directory here
+		return l.dir(r, d.join(name), name, there)
+	}
+	if there != nil {
+		same, err := l.same(r, name, f)
+		if same || err != nil {
+			return err
+		}
+		if err := remove(r, name); err != nil {
+			return err
+		}
+	}
+	content, err := l.s.blob(f.id)
+	if err != nil {
+		return err
+	}
+	if err := create(r, name, f.mode, content); err != nil {
+		return err
+	}
+	if err := l.owned(d.join(name)); err != nil {
+		return err
+	}
+	fi, err := r.Lstat(name)
+	if err != nil {
+		return err
+	}
+	f.stamp = stampOf(fi)
+	f.racy = f.stamp.touched(l.start)
+	return nil
+}
+
+// same says whether f is what is at name already. A file that only looks
+// changed is kept as it is, so that builds see no reason to start over.
+func (l *layout) same(r *os.Root, name string, f *file) (bool, error) {
+	fi, err := r.Lstat(name)
+	if err != nil {
+		return false, err
+	}
+	st := stampOf(fi)
+	if f.unchanged(st) {
+		return true, nil
+	}
+	const special = os.ModeSetuid | os.ModeSetgid | os.ModeSticky
+	if !fi.Mode().IsRegular() && fi.Mode().Type() != os.ModeSymlink || fi.Mode()&special != 0 || modeOf(fi.Mode()) != f.mode {
+		return false, nil
+	}
+	b, st, err := readStable(r, name)
+	if err != nil || hash(plumbing.BlobObject, b) != f.id { // one that cannot be read is replaced
+		return false, nil
+	}
+	f.stamp, f.racy = st, st.touched(l.start)
+	return true, nil
+}
+
+func create(r *os.Root, name string, mode uint32, content []byte) error {
+	if mode == modeLink {
+		if bytes.IndexByte(content, 0) >= 0 {
+			return fmt.Errorf("make the link: %w", syscall.EINVAL)
+		}
+		return r.Symlink(string(content), name)
+	}
+	perm := os.FileMode(0o644)
+	if mode == modeExec {
+		perm = 0o755
+	}
+	f, err := r.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+func (l *layout) owned(path string) error {
+	if l.own == nil {
+		return nil
+	}
+	return l.own(filepath.Join(l.root.Name(), filepath.FromSlash(path)))
+}

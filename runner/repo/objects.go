@@ -1,0 +1,107 @@
+package repo
+
+import (
+	"context"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// fresh returns, ready for a pack, the objects that a remote lacks that has
+// known and is to get tips: the new commits and what their trees hold beyond
+// the trees of their parents. What stands elsewhere in history may be among
+// them; that costs bytes and nothing else.
+func (s *store) fresh(ctx context.Context, tips, known []oid) ([]packed, error) {
+	commits, err := s.since(tips, known)
+	if err != nil {
+		return nil, err
+	}
+	g := &gather{s: s, sent: map[oid]bool{}}
+	for _, id := range commits {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		c, err := s.commit(id)
+		if err != nil {
+			return nil, err
+		}
+		if err := g.add(plumbing.CommitObject, id); err != nil {
+			return nil, err
+		}
+		var beside []oid
+		for _, p := range c.parents {
+			pc, err := s.commit(p)
+			if err != nil {
+				return nil, err
+			}
+			beside = append(beside, pc.tree)
+		}
+		if err := g.tree(c.tree, beside); err != nil {
+			return nil, err
+		}
+	}
+	return g.objs, nil
+}
+
+type gather struct {
+	s    *store
+	sent map[oid]bool
+	objs []packed
+}
+
+func (g *gather) add(t plumbing.ObjectType, id oid) error {
+	if g.sent[id] {
+		return nil
+	}
+	g.sent[id] = true
+	b, err := g.s.read(t, id)
+	if err != nil {
+		return err
+	}
+	g.objs = append(g.objs, pack(id, t, b))
+	return nil
+}
+
+// tree adds tree and all below it that is not at the same path in one of the
+// trees beside.
+func (g *gather) tree(tree oid, beside []oid) error {
+	if g.sent[tree] {
+		return nil
+	}
+	there := map[entry]bool{}
+	dirs := map[string][]oid{}
+	for _, b := range beside {
+		if b == tree {
+			return nil
+		}
+		es, err := g.s.tree(b)
+		if err != nil {
+			return err
+		}
+		for _, e := range es {
+			there[e] = true
+			if e.mode == modeDir {
+				dirs[e.name] = append(dirs[e.name], e.id)
+			}
+		}
+	}
+	if err := g.add(plumbing.TreeObject, tree); err != nil {
+		return err
+	}
+	es, err := g.s.tree(tree)
+	if err != nil {
+		return err
+	}
+	for _, e := range es {
+		switch {
+		case there[e] || e.mode == modeSub:
+		case e.mode == modeDir:
+			err = g.tree(e.id, dirs[e.name])
+		default:
+			err = g.add(plumbing.BlobObject, e.id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package repo
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // git's pack checksum is SHA-1
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// A batch collects new objects and stores them: a few as files of their own,
+// many as one pack, which is faster to write and to read again.
+type batch struct {
+	s    *store
+	many bool // there will be many
+
+	mu   sync.Mutex
+	objs []packed
+	size int
+}
+
+// A packed is an object in the form in which a pack holds it.
+type packed struct {
+	id     oid
+	head   []byte // kind and size
+	z      []byte // deflated content
+	offset uint32
+}
+
+// Packs are closed at this size, so that a batch never holds much more.
+const packSize = 64 << 20
+
+// put stores an object now or with the batch; it may be read after done.
+func (b *batch) put(t plumbing.ObjectType, content []byte) (oid, error) {
+	if !b.many {
+		return b.s.put(t, content)
+	}
+	id := hash(t, content)
+	p := pack(id, t, content)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.objs = append(b.objs, p)
+	if b.size += len(p.z); b.size < packSize {
+		return id, nil
+	}
+	return id, b.flush()
+}
+
+// done stores what was collected.
+func (b *batch) done() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.flush()
+}
+
+func (b *batch) flush() error {
+	if len(b.objs) == 0 {
+		return nil
+	}
+	slices.SortFunc(b.objs, func(x, y packed) int { return bytes.Compare(x.id[:], y.id[:]) })
+	b.objs = slices.CompactFunc(b.objs, func(x, y packed) bool { return x.id == y.id })
+	err := b.s.writePack(b.objs)
+	b.objs, b.size = nil, 0
+	return err
+}
+
+// pack prepares an object for a pack.
+func pack(id oid, t plumbing.ObjectType, content []byte) packed {
+	n := uint64(len(content))
+	c := byte(t)<<4 | byte(n&15)
+	var head []byte
+	for n >>= 4; n > 0; n >>= 7 {
+		head = append(head, c|0x80)
+		c = byte(n & 0x7f)
+	}
+	return packed{id: id, head: append(head, c), z: deflate(content)}
+}
+
+// encodePack returns a pack of whole objects and notes where each stands in it.
+func encodePack(objs []packed) []byte {
+	n := 12 + sha1.Size
+	for _, o := range objs {
+		n += len(o.head) + len(o.z)
+	}
+	b := append(make([]byte, 0, n), "PACK"...)
+	b = binary.BigEndian.AppendUint32(b, 2)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(objs)))
+	for i := range objs {
+		o := &objs[i]
+		o.offset = uint32(len(b))
+		b = append(append(b, o.head...), o.z...)
+	}
+	sum := sha1.Sum(b) //nolint:gosec // see above
+	return append(b, sum[:]...)
+}
+
+// writePack stores objs, sorted by id, as a pack with its index. The pack comes
+// first: without an index it is invisible.
+func (s *store) writePack(objs []packed) error {
+	b := encodePack(objs)
+	if len(b) > math.MaxInt32 {
+		return errors.New("store new objects: a pack over 2 GiB")
+	}
+	sum := b[len(b)-sha1.Size:]
+	base := filepath.Join(s.dir, "objects", "pack", "pack-"+hex.EncodeToString(sum))
+	for _, f := range []struct {
+		ext  string
+		data []byte
+	}{{".pack", b}, {".idx", encodeIndex(objs, sum)}} {
+		tmp := filepath.Join(s.dir, "objects", "pack", "tmp_"+hex.EncodeToString(sum)+f.ext)
+		if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.WriteFile(tmp, f.data, 0o400); err != nil {
+			return err
+		}
+		if err := os.Rename(tmp, base+f.ext); err != nil {
+			return err
+		}
+	}
+	s.reindex()
+	return nil
+}
+
+// encodeIndex returns the index, version 2, of a pack of objs, sorted by id.
+func encodeIndex(objs []packed, packSum []byte) []byte {
+	b := []byte{0xff, 't', 'O', 'c', 0, 0, 0, 2}
+	k := 0
+	for first := range 256 {
+		for k < len(objs) && int(objs[k].id[0]) <= first {
+			k++
+		}
+		b = binary.BigEndian.AppendUint32(b, uint32(k))
+	}
+	for _, o := range objs {
+		b = append(b, o.id[:]...)
+	}
+	for _, o := range objs {
+		b = binary.BigEndian.AppendUint32(b, crc32.Update(crc32.ChecksumIEEE(o.head), crc32.IEEETable, o.z))
+	}
+	for _, o := range objs {
+		b = binary.BigEndian.AppendUint32(b, o.offset)
+	}
+	b = append(b, packSum...)
+	sum := sha1.Sum(b) //nolint:gosec // see above
+	return append(b, sum[:]...)
+}

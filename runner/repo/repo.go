@@ -1,0 +1,170 @@
+// Package repo is the loop's memory: the work tree and two branches of a git
+// remote. It implements [runner.Repo], and the gates' checkouts (Export and
+// Changed).
+//
+// The state branch is the database: each commit is one transaction and moves
+// the branch by compare-and-swap, together with the work branch. Both updates
+// are one push, with the ids that the branches are expected to have; it is
+// never forced, it never recreates a branch, and it touches no other ref.
+//
+// All objects live in a git directory of the package's own. The work tree has
+// no .git, no remote and no state; nothing in it, and no configuration of the
+// user's or the system's, decides anything but two files that every repository
+// may hold: .gitignore and, for line ends, .gitattributes. No hook, filter or
+// program of a repository is ever run. What is laid out is exactly what was
+// recorded: contents that Git LFS keeps elsewhere stay pointers.
+//
+// The fake is the world of the loop's enumeration test, in package runner.
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// Options say which repository this is, and who writes to it.
+type Options struct {
+	Remote string // a path, a file:// URL, or an http(s):// one
+	Auth   Auth
+
+	// Dir is a private directory: Dir/git is the harness's own git directory,
+	// Dir/work the work tree that the agent sees.
+	Dir string
+
+	StateBranch string // full names of the refs
+	WorkBranch  string
+	Base        string // name of the base branch; "": the remote's default
+	Author      string // name <mail> of every commit
+
+	Now     func() time.Time
+	Retry   []time.Duration         // pauses before asking a remote again that failed; nil: never
+	Own     func(path string) error // gives a file that was written to the user who works on it; may be nil
+	Secrets []string                // values that must never be recorded
+}
+
+// Auth is how the remote knows us. It is sent in a header of the requests to
+// the remote and stands nowhere else: not in a URL, a configuration, an
+// argument or an error.
+type Auth struct{ User, Token string }
+
+// Format keeps the token out of whatever is printed.
+func (Auth) Format(f fmt.State, _ rune) { f.Write([]byte("***")) }
+
+// A Repo is the work tree and the two branches. Its methods may be called from
+// several goroutines; those of one kind wait for each other.
+type Repo struct {
+	o       Options
+	store   *store
+	remote  *remote
+	secrets *scanner
+
+	mu    sync.Mutex // guards the work tree and its index
+	index *index
+
+	branches sync.Mutex // guards what follows
+	last     tips
+	loaded   bool
+}
+
+// Tips are the branches where they were last seen, or put by this Repo.
+type tips struct {
+	state, work, base oid
+	transaction       transaction // at state
+	branch            string      // name of the base branch
+}
+
+var person = regexp.MustCompile(`^[^<>\x00-\x1f]+ <[^<>\x00-\x20]+>$`)
+
+// Open prepares the private directory. It does not speak to the remote.
+func Open(ctx context.Context, o Options) (*Repo, error) {
+	switch {
+	case !person.MatchString(o.Author):
+		return nil, fmt.Errorf("open repository: author %q is not of the form: name <mail>", o.Author)
+	case !strings.HasPrefix(o.StateBranch, "refs/") || !strings.HasPrefix(o.WorkBranch, "refs/") || o.StateBranch == o.WorkBranch:
+		return nil, fmt.Errorf("open repository: %q and %q must be two full names of refs", o.StateBranch, o.WorkBranch)
+	case o.Dir == "":
+		return nil, errors.New("open repository: no directory")
+	}
+	m, err := newRemote(o.Remote, o.Auth)
+	if err != nil {
+		return nil, err
+	}
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, fmt.Errorf("open repository: %w", err)
+	}
+	s, err := openStore(filepath.Join(o.Dir, "git"))
+	if err != nil {
+		return nil, fmt.Errorf("open repository: prepare the private git directory: %w", err)
+	}
+	r := &Repo{
+		o: o, store: s, remote: m, index: newIndex(),
+		secrets: newScanner(append([]string{o.Auth.Token}, o.Secrets...)),
+	}
+	if err := os.Mkdir(r.Work(), 0o755); err == nil && o.Own != nil {
+		err = o.Own(r.Work())
+		if err != nil {
+			return nil, fmt.Errorf("open repository: %w", err)
+		}
+	} else if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("open repository: prepare the work tree: %w", err)
+	}
+	return r, nil
+}
+
+// Work is the path of the work tree.
+func (r *Repo) Work() string { return filepath.Join(r.o.Dir, "work") }
+
+// Read returns a file of the base commit that was loaded. One that is not there
+// is an [fs.ErrNotExist].
+func (r *Repo) Read(ctx context.Context, path string) ([]byte, error) {
+	last, err := r.tips()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return r.store.file(last.base, path)
+}
+
+// StateFiles returns the files of the last transaction whose names begin with
+// prefix, sorted by name.
+func (r *Repo) StateFiles(ctx context.Context, prefix string) ([]runner.File, error) {
+	last, err := r.tips()
+	if err != nil || last.state == none {
+		return nil, err
+	}
+	tree, err := r.store.treeOf(last.state.String())
+	if err != nil {
+		return nil, fmt.Errorf("read the state branch: %w", err)
+	}
+	var files []runner.File
+	err = r.store.files(tree, "", func(e entry, path string) error {
+		if !strings.HasPrefix(path, prefix) {
+			return nil
+		}
+		b, err := r.store.blob(e.id)
+		files = append(files, runner.File{Name: path, Data: b})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state branch: %w", err)
+	}
+	return files, nil
+}
+
+func (r *Repo) tips() (tips, error) {
+	r.branches.Lock()
+	defer r.branches.Unlock()
+	if !r.loaded {
+		return tips{}, errors.New("the repository has not been loaded")
+	}
+	return r.last, nil
+}

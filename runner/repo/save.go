@@ -1,0 +1,272 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// Save makes tx the next transaction. It decides first what is to be pushed,
+// which needs no remote, and then pushes it.
+func (r *Repo) Save(ctx context.Context, tx runner.Transaction) error {
+	r.branches.Lock()
+	defer r.branches.Unlock()
+	if !r.loaded {
+		return errors.New("save: the repository has not been loaded")
+	}
+	next, err := r.next(tx)
+	if err != nil {
+		return fmt.Errorf("save: %w", err)
+	}
+	for !r.last.has(next) {
+		err := again(ctx, r.o.Retry, func() error { return r.advance(ctx, next) })
+		if err != nil {
+			return fmt.Errorf("save transaction %d: %w", next.transaction.Serial, err)
+		}
+	}
+	return nil
+}
+
+func (t tips) has(next tips) bool { return t.state == next.state && t.work == next.work }
+
+// next is where the branches belong after tx, with all objects stored. A
+// transaction that was saved already, but for the work branch, is not made
+// again.
+func (r *Repo) next(tx runner.Transaction) (tips, error) {
+	next := r.last
+	t, err := readTransaction(tx.State)
+	if err != nil {
+		return next, err
+	}
+	if next.work, err = r.workTip(tx); err != nil {
+		return next, err
+	}
+	if next.state != none && t.digest == r.last.transaction.digest {
+		return next, nil
+	}
+	code, err := parseID(tx.Code)
+	if err == nil {
+		_, err = r.store.commit(code)
+	}
+	switch {
+	case err != nil:
+		return next, fmt.Errorf("code commit: %w", err)
+	case t.Code != tx.Code:
+		return next, fmt.Errorf("state.json speaks of the code %q, the transaction of %q", t.Code, tx.Code)
+	}
+	var parents []oid
+	if next.state != none {
+		if err := t.follows(r.last.transaction, none, next.state); err != nil {
+			return next, fmt.Errorf("the state does not follow from the last one: %w", err)
+		}
+		parents = []oid{next.state, code}
+	} else if t.Serial != 1 || t.Prev != "" {
+		return next, fmt.Errorf("there is no state branch, but the state is number %d", t.Serial)
+	}
+	tree, err := r.stateTree(tx)
+	if err != nil {
+		return next, err
+	}
+	next.transaction = t
+	next.state, err = r.store.put(plumbing.CommitObject, encodeCommit(tree, parents, r.o.Author, tx.Message, r.o.Now()))
+	return next, err
+}
+
+// workTip is where the work branch belongs: where it is, or further on.
+func (r *Repo) workTip(tx runner.Transaction) (oid, error) {
+	var said struct{ Base runner.Base }
+	if err := json.Unmarshal(tx.State, &said); err != nil {
+		return none, err
+	}
+	if tx.Work == "" || tx.Work == r.last.base.String() || tx.Work == said.Base.Commit {
+		return r.last.work, nil
+	}
+	tip, err := parseID(tx.Work)
+	if err != nil {
+		return none, fmt.Errorf("work branch: %w", err)
+	}
+	if r.last.work == none {
+		_, err = r.store.commit(tip)
+		return tip, err
+	}
+	forward, err := r.store.descends(tip, r.last.work)
+	if err == nil && !forward {
+		err = fmt.Errorf("%s does not descend from its tip %s; it is only ever moved forward", short(tip), short(r.last.work))
+	}
+	if err != nil {
+		return none, fmt.Errorf("work branch: %w", err)
+	}
+	return tip, nil
+}
+
+// stateTree is the last transaction's tree with tx's files in it.
+func (r *Repo) stateTree(tx runner.Transaction) (oid, error) {
+	tree := emptyTree
+	if r.last.state != none {
+		c, err := r.store.commit(r.last.state)
+		if err != nil {
+			return none, err
+		}
+		tree = c.tree
+	}
+	blobs := map[string]oid{}
+	for _, f := range append(tx.Files, runner.File{Name: "state.json", Data: tx.State}, runner.File{Name: "feature_list.json", Data: tx.List}) {
+		for part := range strings.SplitSeq(f.Name, "/") {
+			if err := validName(part); err != nil {
+				return none, fmt.Errorf("file %q: %w", f.Name, err)
+			}
+		}
+		if r.secrets.holds(f.Data) || r.secrets.holds([]byte(f.Name)) {
+			return none, fmt.Errorf("file %s holds a secret of this run and is not pushed", f.Name)
+		}
+		id, err := r.store.put(plumbing.BlobObject, f.Data)
+		if err != nil {
+			return none, err
+		}
+		blobs[f.Name] = id
+	}
+	return r.store.graft(tree, blobs)
+}
+
+// graft returns tree with files, by path, added or replaced.
+func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
+	es, err := s.tree(tree)
+	if err != nil {
+		return none, err
+	}
+	entries := map[string]entry{}
+	for _, e := range es {
+		entries[e.name] = e
+	}
+	below := map[string]map[string]oid{}
+	for path, id := range files {
+		name, rest, deeper := strings.Cut(path, "/")
+		switch {
+		case !deeper:
+			entries[name] = entry{name, modeFile, id}
+		case below[name] == nil:
+			below[name] = map[string]oid{rest: id}
+		default:
+			below[name][rest] = id
+		}
+	}
+	for name, files := range below {
+		sub := emptyTree
+		if e := entries[name]; e.mode == modeDir {
+			sub = e.id
+		}
+		if sub, err = s.graft(sub, files); err != nil {
+			return none, err
+		}
+		entries[name] = entry{name, modeDir, sub}
+	}
+	es = es[:0]
+	for _, e := range entries {
+		es = append(es, e)
+	}
+	return s.put(plumbing.TreeObject, encodeTree(es))
+}
+
+// advance pushes what is still to be pushed of next: everything at once where
+// the remote can do that, else the state first. An answer that was lost is
+// looked up.
+func (r *Repo) advance(ctx context.Context, next tips) error {
+	p, err := r.remote.push(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	state := update{r.o.StateBranch, r.last.state, next.state}
+	work := update{r.o.WorkBranch, r.last.work, next.work}
+	if err := r.where(state, work, p.refs); err != nil {
+		return err
+	}
+	var todo []update
+	for _, u := range []update{state, work} {
+		switch {
+		case u.old == u.new:
+		case p.refs.ids[u.ref] == u.new: // by a push whose answer was lost
+			r.saved(u, next)
+		case len(todo) == 0 || p.atomic():
+			todo = append(todo, u)
+		}
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	var tips []oid
+	for _, u := range todo {
+		tips = append(tips, u.new)
+	}
+	objs, err := r.store.fresh(ctx, tips, []oid{r.last.state, r.last.work, r.last.base})
+	if err != nil {
+		return err
+	}
+	if err := p.send(ctx, todo, objs); err != nil {
+		if err := r.settle(ctx, todo[0], err); err != nil {
+			return err
+		}
+	}
+	for _, u := range todo {
+		r.saved(u, next)
+	}
+	return nil
+}
+
+// where says what is in the way of moving the branches, given where they are:
+// the state branch must be where this Repo left it, and the work branch too if
+// it is to be moved. Where they already are as they should be is fine.
+func (r *Repo) where(state, work update, now refs) error {
+	if have := now.ids[state.ref]; have != state.old && have != state.new {
+		return moved(state.old, have)
+	}
+	if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new {
+		return fmt.Errorf("somebody moved the work branch %s from %s to %s: take those commits off, or merge them into the base branch", work.ref, short(work.old), short(have))
+	}
+	return nil
+}
+
+// settle finds out what became of a push that failed with err, by the first of
+// its updates: nil if it was done after all.
+func (r *Repo) settle(ctx context.Context, u update, err error) error {
+	have, lookErr := r.remote.look(ctx, u.ref)
+	switch {
+	case lookErr != nil:
+		return errors.Join(err, fmt.Errorf("look whether it was done all the same: %w", lookErr))
+	case have == u.new:
+		return nil
+	case have != u.old && u.ref == r.o.StateBranch:
+		return moved(u.old, have)
+	}
+	return err
+}
+
+func moved(want, have oid) error {
+	e := &runner.MovedError{}
+	if want != none {
+		e.Want = want.String()
+	}
+	if have != none {
+		e.Have = have.String()
+	}
+	return e
+}
+
+// saved notes that an update of next was made.
+func (r *Repo) saved(u update, next tips) {
+	name := "work"
+	if u.ref == r.o.StateBranch {
+		name = "state"
+		r.last.state, r.last.transaction = next.state, next.transaction
+	} else {
+		r.last.work = next.work
+	}
+	// What is not remembered is only fetched again.
+	_ = r.store.see(name, u.new)
+}

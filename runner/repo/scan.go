@@ -1,0 +1,236 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// A candidate is a path whose content must be looked at.
+type candidate struct {
+	d     *dir
+	name  string
+	f     *file // nil: not tracked yet
+	stamp stamp
+	attrs *rules
+}
+
+// A scan goes over a work tree and finds what differs from the index, without
+// reading more than names and stamps. Directories are opened below the root
+// and never through a link that leads out of it.
+type scan struct {
+	root *os.Root
+	gen  int
+
+	mu         sync.Mutex
+	candidates []candidate
+	left       []string // paths left out, each with its reason
+}
+
+// A place is a directory to be scanned.
+type place struct {
+	d       *dir
+	ignore  *rules
+	attrs   *rules
+	ignored bool // it is, or a directory above it: only tracked files count
+}
+
+func (s *scan) run(ctx context.Context, x *index) error {
+	return walk(ctx, place{d: x.root}, s.visit)
+}
+
+func (s *scan) visit(p place) ([]place, error) {
+	d := p.d
+	r, err := s.root.OpenRoot(dot(d))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // gone since it was listed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scan: %w", err)
+	}
+	defer r.Close()
+	es, err := list(r)
+	if err != nil {
+		return nil, fmt.Errorf("scan %s: %w", dot(d), err)
+	}
+	for _, e := range es { // before any name is judged
+		var parse func(string) (pattern, bool)
+		var to **rules
+		switch e.Name() {
+		case ".gitignore":
+			parse, to = parseIgnore, &p.ignore
+		case ".gitattributes":
+			parse, to = parseAttrs, &p.attrs
+		}
+		if parse == nil || !e.Type().IsRegular() { // git follows no link here
+			continue
+		}
+		text, _, err := readStable(r, e.Name())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read %s: %w", d.join(e.Name()), err)
+		}
+		*to = parseRules(*to, d, text, parse)
+	}
+	var found found
+	for _, e := range es {
+		if err := found.entry(s, r, p, e); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.candidates = append(s.candidates, found.candidates...)
+	s.left = append(s.left, found.left...)
+	return found.places, nil
+}
+
+// What one directory holds.
+type found struct {
+	places     []place
+	candidates []candidate
+	left       []string
+}
+
+func (o *found) entry(s *scan, r *os.Root, p place, e fs.DirEntry) error {
+	d, name := p.d, e.Name()
+	if isDotGit(name) {
+		if !p.ignored {
+			o.left = append(o.left, d.join(name)+": a nested repository; the files beside it are taken as they are")
+		}
+		return nil
+	}
+	f := d.files[name]
+	switch {
+	case e.IsDir() && f != nil && f.mode == modeSub:
+		f.seen = s.gen // its work tree is not looked at
+	case e.IsDir():
+		ignored := p.ignored || p.ignore.ignores(d.join(name), name, true)
+		if _, tracked := d.dirs[name]; !tracked && ignored {
+			return nil
+		}
+		o.places = append(o.places, place{d: d.sub(name), ignore: p.ignore, attrs: p.attrs, ignored: ignored})
+	case !e.Type().IsRegular() && e.Type() != os.ModeSymlink: // git knows no devices, pipes and sockets
+	case f == nil && (p.ignored || p.ignore.ignores(d.join(name), name, false)):
+	default:
+		fi, err := r.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", d.join(name), err)
+		}
+		st := stampOf(fi)
+		if f != nil {
+			f.seen = s.gen
+			if f.unchanged(st) {
+				return nil
+			}
+		}
+		o.candidates = append(o.candidates, candidate{d: d, name: name, f: f, stamp: st, attrs: p.attrs})
+	}
+	return nil
+}
+
+// sweep takes the tracked files out of the index that the scan has not seen,
+// but those that are not the agent's to delete.
+func (s *scan) sweep(d *dir) {
+	for name, f := range d.files {
+		if f.seen == s.gen {
+			continue
+		}
+		why := owned(d.join(name))
+		if f.mode == modeSub {
+			why = "a submodule's commit stays as it is recorded"
+		}
+		if why != "" {
+			s.left = append(s.left, fmt.Sprintf("%s: deleted; %s", d.join(name), why))
+			f.stamp, f.seen = stamp{}, s.gen
+			continue
+		}
+		delete(d.files, name)
+		d.dirty()
+	}
+	for name, sub := range d.dirs {
+		s.sweep(sub)
+		if len(sub.files)+len(sub.dirs) == 0 {
+			delete(d.dirs, name)
+			d.dirty()
+		}
+	}
+}
+
+// dot is d's path for [os.Root].
+func dot(d *dir) string {
+	if d.path == "" {
+		return "."
+	}
+	return d.path
+}
+
+// list returns the entries of a directory.
+func list(r *os.Root) ([]fs.DirEntry, error) {
+	f, err := r.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	es, err := f.ReadDir(-1)
+	return es, errors.Join(err, f.Close())
+}
+
+// readStable reads a regular file, or the target of a link, whose stamp is the
+// same before and after. It waits for nothing: a pipe in the place of a file
+// is an error.
+func readStable(r *os.Root, name string) ([]byte, stamp, error) {
+	for range 3 {
+		fi, err := r.Lstat(name)
+		if err != nil {
+			return nil, stamp{}, err
+		}
+		var b []byte
+		if fi.Mode()&os.ModeSymlink != 0 {
+			var target string
+			target, err = r.Readlink(name)
+			b = []byte(target)
+		} else {
+			b, err = readFile(r, name, fi)
+		}
+		if err != nil {
+			return nil, stamp{}, err
+		}
+		after, err := r.Lstat(name)
+		if err != nil {
+			return nil, stamp{}, err
+		}
+		if st := stampOf(after); st == stampOf(fi) && int64(len(b)) == st.size {
+			return b, st, nil
+		}
+	}
+	return nil, stamp{}, fmt.Errorf("%s: changed while it was read; is a process still at work on it?", name)
+}
+
+func readFile(r *os.Root, name string, want os.FileInfo) ([]byte, error) {
+	f, err := r.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() || !os.SameFile(fi, want) {
+		return nil, fmt.Errorf("%s: changed while it was read", name)
+	}
+	// One byte more than it should be: whether it has grown is seen then.
+	b := make([]byte, fi.Size()+1)
+	n, err := io.ReadFull(f, b)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}

@@ -1,0 +1,278 @@
+package repo
+
+import (
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// A store is the harness's own git directory: objects, and the tips that were
+// last seen on the remote. No command of the work tree ever sees it.
+type store struct {
+	dir string
+
+	mu   sync.Mutex // go-git's storage is not made for several goroutines
+	objs *filesystem.Storage
+}
+
+// openStore opens the git directory at dir and creates what is missing in it.
+// It writes the configuration anew each time, so that nothing but this function
+// ever decided what stands there.
+func openStore(dir string) (*store, error) {
+	for _, d := range []string{"objects/pack", "objects/info", "refs"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(d)), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	for name, text := range map[string]string{
+		"HEAD":   "ref: refs/heads/none\n",
+		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	const remembered = 32 << 20 // bytes of objects, mostly bases of deltas
+	return &store{dir: dir, objs: filesystem.NewStorageWithOptions(osfs.New(dir),
+		cache.NewObjectLRU(remembered), filesystem.Options{KeepDescriptors: true})}, nil
+}
+
+// read returns the content of an object.
+func (s *store) read(t plumbing.ObjectType, id oid) ([]byte, error) {
+	if id == emptyTree {
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.objs.EncodedObject(t, id)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
+	}
+	defer r.Close()
+	b := make([]byte, o.Size())
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
+	}
+	return b, nil
+}
+
+func (s *store) has(id oid) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return id == emptyTree || s.objs.HasEncodedObject(id) == nil
+}
+
+// blob, tree and commit read one object of their kind.
+func (s *store) blob(id oid) ([]byte, error) { return s.read(plumbing.BlobObject, id) }
+
+func (s *store) tree(id oid) ([]entry, error) {
+	b, err := s.read(plumbing.TreeObject, id)
+	if err != nil {
+		return nil, err
+	}
+	es, err := parseTree(b)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %s: %w", id, err)
+	}
+	return es, nil
+}
+
+func (s *store) commit(id oid) (commit, error) {
+	b, err := s.read(plumbing.CommitObject, id)
+	if err != nil {
+		return commit{}, err
+	}
+	c, err := parseCommit(b)
+	if err != nil {
+		return commit{}, fmt.Errorf("read commit %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// treeOf returns the tree of a commit, or the tree itself.
+func (s *store) treeOf(id string) (oid, error) {
+	h, err := parseID(id)
+	if err != nil {
+		return none, err
+	}
+	c, err := s.commit(h)
+	if err == nil {
+		return c.tree, nil
+	}
+	if _, terr := s.tree(h); terr == nil {
+		return h, nil
+	}
+	return none, err
+}
+
+// find returns the entry at path below tree. What is not there is an
+// [fs.ErrNotExist].
+func (s *store) find(tree oid, path string) (entry, error) {
+	e := entry{mode: modeDir, id: tree}
+	for part := range strings.SplitSeq(path, "/") {
+		var es []entry
+		if e.mode == modeDir {
+			var err error
+			if es, err = s.tree(e.id); err != nil {
+				return entry{}, err
+			}
+		}
+		found := false
+		for _, x := range es {
+			if x.name == part {
+				e, found = x, true
+				break
+			}
+		}
+		if !found {
+			return entry{}, fs.ErrNotExist
+		}
+	}
+	return e, nil
+}
+
+// file returns the content of the file at path in a commit.
+func (s *store) file(commit oid, path string) ([]byte, error) {
+	c, err := s.commit(commit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	e, err := s.find(c.tree, path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s of commit %s: %w", path, short(commit), err)
+	}
+	if e.mode != modeFile && e.mode != modeExec {
+		return nil, fmt.Errorf("read %s of commit %s: it is not a regular file", path, short(commit))
+	}
+	return s.blob(e.id)
+}
+
+// files calls do for every file below tree, sorted by path.
+func (s *store) files(tree oid, dir string, do func(e entry, path string) error) error {
+	es, err := s.tree(tree)
+	if err != nil {
+		return err
+	}
+	for _, e := range es {
+		if e.mode == modeDir {
+			err = s.files(e.id, dir+e.name+"/", do)
+		} else if e.mode != modeSub {
+			err = do(e, dir+e.name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores one object as a file of its own: written beside, then renamed.
+// Like git it does not sync: what must survive a power cut is pushed.
+func (s *store) put(t plumbing.ObjectType, content []byte) (oid, error) {
+	id := hash(t, content)
+	return id, s.loose(id, deflate(header(t, content), content))
+}
+
+func (s *store) loose(id oid, z []byte) error {
+	hex := id.String()
+	dir := filepath.Join(s.dir, "objects", hex[:2])
+	path := filepath.Join(dir, hex[2:])
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	f, err := os.CreateTemp(dir, "tmp_obj_")
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		f, err = os.CreateTemp(dir, "tmp_obj_")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(z)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// reindex makes packs known that were written since.
+func (s *store) reindex() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objs.Reindex()
+}
+
+// seen returns the tip that was last seen of a branch, and see remembers one.
+// They stand as refs of the git directory, so that what they reach is known to
+// be complete there, and so that a rewound branch is noticed in the next
+// session on the same machine.
+func (s *store) seen(name string) oid {
+	b, err := os.ReadFile(filepath.Join(s.dir, "refs", "seen", name))
+	if err != nil {
+		return none
+	}
+	id, err := parseID(strings.TrimSpace(string(b)))
+	if err != nil {
+		return none
+	}
+	return id
+}
+
+func (s *store) see(name string, id oid) error {
+	dir := filepath.Join(s.dir, "refs", "seen")
+	if id == none {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp := filepath.Join(s.dir, name+".seen")
+	if err := os.WriteFile(tmp, []byte(id.String()+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, name))
+}
+
+var deflaters = sync.Pool{New: func() any {
+	w, err := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+	if err != nil {
+		panic("repo: " + err.Error()) // unreachable unless the level is out of range
+	}
+	return w
+}}
+
+func deflate(parts ...[]byte) []byte {
+	var b bytes.Buffer
+	w := deflaters.Get().(*zlib.Writer)
+	w.Reset(&b)
+	for _, p := range parts {
+		w.Write(p) // a bytes.Buffer takes everything
+	}
+	w.Close()
+	deflaters.Put(w)
+	return b.Bytes()
+}
