@@ -54,7 +54,9 @@ func (r *Repo) verify(ctx context.Context, tip oid) (chain, err error) {
 		metSeen = metSeen || id == seen
 		c, t, err := r.transaction(id)
 		if err == nil && after != none {
-			err = next.follows(t, after, id)
+			if why := next.follows(t); why != "" {
+				err = broken("commit %s: %s", after, why)
+			}
 		}
 		if chain, ok := errors.AsType[*chainError](err); ok {
 			return chain, nil
@@ -105,15 +107,15 @@ func (r *Repo) transaction(id oid) (commit, transaction, error) {
 	return c, t, err
 }
 
-// follows says why t, in commit at, cannot come after before, in commit from.
-func (t transaction) follows(before transaction, at, from oid) error {
+// follows says why t cannot come after before, "" if it can.
+func (t transaction) follows(before transaction) string {
 	switch {
 	case t.Lineage != before.Lineage:
-		return broken("commit %s belongs to loop %s, the one before it to loop %s", at, t.Lineage, before.Lineage)
+		return fmt.Sprintf("it belongs to loop %q, the transaction before it to loop %q", t.Lineage, before.Lineage)
 	case t.Serial != before.Serial+1:
-		return broken("commit %s holds transaction %d, the one before it transaction %d", at, t.Serial, before.Serial)
+		return fmt.Sprintf("it is transaction %d, the one before it is %d", t.Serial, before.Serial)
 	case t.Prev != before.digest:
-		return broken("commit %s does not follow from the state in %s: that one was changed afterwards", at, short(from))
+		return "it was made from another state than the one before it holds"
 	}
-	return nil
+	return ""
 }

@@ -2,11 +2,13 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,7 +139,7 @@ type loop struct {
 }
 
 func begin(f runner.Found) *loop {
-	l := &loop{state: map[string]any{"lineage": "L1", "serial": 0, "prev": "", "code": f.Base.Commit, "work": f.Base.Commit, "base": f.Base}}
+	l := &loop{state: map[string]any{"lineage": "L1", "prev": "", "code": f.Base.Commit, "work": f.Base.Commit, "base": f.Base}}
 	if f.State != nil {
 		if err := json.Unmarshal(f.State, &l.state); err != nil {
 			panic(err)
@@ -149,32 +151,40 @@ func begin(f runner.Found) *loop {
 
 // next makes the next transaction; what is "" stays as it was.
 func (l *loop) next(code, work string, files ...runner.File) runner.Transaction {
+	st := maps.Clone(l.state)
 	if l.last != nil {
 		sum := sha256.Sum256(l.last)
-		l.state["prev"] = hex.EncodeToString(sum[:])
+		st["prev"] = hex.EncodeToString(sum[:])
 	}
 	serial := 1
-	switch n := l.state["serial"].(type) {
-	case int:
-		serial = n + 1
-	case float64:
+	if n, ok := st["serial"].(float64); ok {
 		serial = int(n) + 1
 	}
-	l.state["serial"] = serial
-	if code != "" {
-		l.state["code"] = code
-	}
-	if work != "" {
-		l.state["work"] = work
-	}
-	b, err := json.Marshal(l.state)
+	st["serial"] = serial
+	st["code"] = cmp.Or(code, st["code"].(string))
+	st["work"] = cmp.Or(work, st["work"].(string))
+	b, err := json.Marshal(st)
 	if err != nil {
 		panic(err)
 	}
-	l.last = b
 	return runner.Transaction{
-		State: b, List: []byte("[]\n"), Code: l.state["code"].(string), Work: l.state["work"].(string),
+		State: b, List: []byte("[]\n"), Code: st["code"].(string), Work: st["work"].(string),
 		Files: files, Message: fmt.Sprintf("transaction %d", serial),
+	}
+}
+
+// save saves the next transaction, from which the loop goes on.
+func (l *loop) save(tb testing.TB, r *Repo, code, work string, files ...runner.File) {
+	tb.Helper()
+	tx := l.next(code, work, files...)
+	save(tb, r, tx)
+	l.saved(tx)
+}
+
+func (l *loop) saved(tx runner.Transaction) {
+	l.last = tx.State
+	if err := json.Unmarshal(tx.State, &l.state); err != nil {
+		panic(err)
 	}
 }
 
@@ -196,7 +206,7 @@ func TestFirstSession(t *testing.T) {
 		t.Fatalf("found %+v", f)
 	}
 	l := begin(f)
-	save(t, r, l.next("", ""))
+	l.save(t, r, "", "")
 	if git(t, remote, "rev-parse", "--verify", "-q", stateRef+"^{tree}") == "" || git(t, remote, "rev-list", "--count", stateRef) != "1" {
 		t.Error("the first transaction is no orphan root")
 	}
@@ -212,13 +222,13 @@ func TestFirstSession(t *testing.T) {
 	if err != nil || len(s.Left) != 0 {
 		t.Fatal(s.Left, err)
 	}
-	save(t, r, l.next(s.Commit, ""))
+	l.save(t, r, s.Commit, "")
 	done, err := r.Commit(ctx, s.Tree, f.Base.Commit, "feat: b\n\nFeature: b\n", time.Unix(1e9, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	save(t, r, l.next(done, done, runner.File{Name: "evidence/b/green.txt", Data: []byte("ok\n")}))
-	save(t, r, l.next("", ""))
+	l.save(t, r, done, done, runner.File{Name: "evidence/b/green.txt", Data: []byte("ok\n")})
+	l.save(t, r, "", "")
 
 	if got := git(t, remote, "rev-parse", workRef); got != done {
 		t.Errorf("work branch at %s, want %s", got, done)
@@ -255,5 +265,5 @@ func TestFirstSession(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(dir, "src/b.js")); err != nil || string(b) != "2\n" {
 		t.Errorf("exported %q, %v", b, err)
 	}
-	save(t, again, begin(f2).next("", ""))
+	begin(f2).save(t, again, "", "")
 }

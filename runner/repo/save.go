@@ -62,8 +62,8 @@ func (r *Repo) next(tx runner.Transaction) (tips, error) {
 	}
 	var parents []oid
 	if next.state != none {
-		if err := t.follows(r.last.transaction, none, next.state); err != nil {
-			return next, fmt.Errorf("the state does not follow from the last one: %w", err)
+		if why := t.follows(r.last.transaction); why != "" {
+			return next, fmt.Errorf("the state does not follow from the last one: %s", why)
 		}
 		parents = []oid{next.state, code}
 	} else if t.Serial != 1 || t.Prev != "" {

@@ -1,0 +1,5 @@
+//go:build deep
+
+package repo
+
+const rounds = 600

@@ -1,0 +1,7 @@
+//go:build !deep
+
+package repo
+
+// Rounds of TestSnapshotEqualsGit, of six trees each. The build tag deep runs
+// many more.
+const rounds = 34

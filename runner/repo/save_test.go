@@ -1,0 +1,424 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// everywhere runs a test on a bare repository that is reached in each of the
+// ways there are.
+func everywhere(t *testing.T, test func(t *testing.T, dir, at string, auth func(*Options))) {
+	t.Helper()
+	files := map[string]string{"README.md": "hello\n", "src/a.js": "1\n", ".gitignore": "node_modules/\n"}
+	nobody := func(*Options) {}
+	t.Run("path", func(t *testing.T) { dir := bare(t, files); test(t, dir, dir, nobody) })
+	t.Run("file", func(t *testing.T) { dir := bare(t, files); test(t, dir, "file://"+dir, nobody) })
+	t.Run("http", func(t *testing.T) { dir := bare(t, files); test(t, dir, serve(t, dir).url, withAuth) })
+}
+
+// started is a repository with a state branch of two transactions and a work
+// branch one commit above the base.
+func started(t *testing.T, at string, change ...func(*Options)) (*Repo, *loop) {
+	t.Helper()
+	r := open(t, at, change...)
+	f := load(t, r)
+	l := begin(f)
+	l.save(t, r, "", "")
+	c := work(t, r, f.Base.Commit, "b.js", "1\n")
+	l.save(t, r, c, c)
+	return r, l
+}
+
+// work makes a commit on parent that holds one more file.
+func work(t *testing.T, r *Repo, parent, name, text string) string {
+	t.Helper()
+	if err := r.Restore(t.Context(), parent); err != nil {
+		t.Fatal(err)
+	}
+	write(t, r.Work(), map[string]string{name: text})
+	s, err := r.Snapshot(t.Context(), parent, "add "+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Commit
+}
+
+// tipsOf are the refs of a bare repository.
+func tipsOf(t *testing.T, dir string) string {
+	t.Helper()
+	return git(t, dir, "for-each-ref", "--format=%(refname) %(objectname)")
+}
+
+func hasMoved(t *testing.T, err error, want, have string) {
+	t.Helper()
+	e, ok := errors.AsType[*runner.MovedError](err)
+	if !ok || e.Want != want || e.Have != have {
+		t.Errorf("got %v (%+v), want a MovedError from %s to %s", err, e, want, have)
+	}
+}
+
+// TestOneOfTwoClaims starts two sessions at the same instant, as two runs of a
+// workflow would: first where there is no state branch yet, then where there is
+// one.
+func TestOneOfTwoClaims(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
+		for round := range 4 {
+			var won [2]bool
+			var errs [2]error
+			done := make(chan bool)
+			var txs [2]runner.Transaction
+			var rs [2]*Repo
+			for i := range rs {
+				rs[i] = open(t, at, auth, func(o *Options) { o.Author = author })
+				l := begin(load(t, rs[i]))
+				l.state["owner"] = i
+				txs[i] = l.next("", "")
+			}
+			for i := range rs {
+				go func() { errs[i] = rs[i].Save(context.Background(), txs[i]); won[i] = errs[i] == nil; done <- true }()
+			}
+			<-done
+			<-done
+			if won[0] == won[1] {
+				t.Fatalf("round %d: %v", round, errs)
+			}
+			loser := 0
+			if won[0] {
+				loser = 1
+			}
+			if _, ok := errors.AsType[*runner.MovedError](errs[loser]); !ok {
+				t.Errorf("round %d: the loser got %v", round, errs[loser])
+			}
+			if got := git(t, dir, "show", stateRef+":state.json"); got != string(txs[1-loser].State) {
+				t.Errorf("round %d: the branch holds %s", round, got)
+			}
+		}
+		if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "4" {
+			t.Errorf("%s transactions, want 4", got)
+		}
+	})
+}
+
+func TestMovedStateBranchChangesNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
+		r, l := started(t, at, auth)
+		old := git(t, dir, "rev-parse", stateRef)
+		c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+
+		other := open(t, at, auth)
+		begin(load(t, other)).save(t, other, "", "")
+		before := tipsOf(t, dir)
+		hasMoved(t, r.Save(t.Context(), l.next(c, c)), old, git(t, dir, "rev-parse", stateRef))
+
+		git(t, dir, "update-ref", stateRef, old+"^") // rewound
+		hasMoved(t, r.Save(t.Context(), l.next(c, c)), old, git(t, dir, "rev-parse", old+"^"))
+		git(t, dir, "update-ref", "-d", stateRef)
+		hasMoved(t, r.Save(t.Context(), l.next(c, c)), old, "")
+		if out, err := gitErr(dir, nil, "rev-parse", "--verify", "-q", stateRef); err == nil {
+			t.Errorf("the deleted state branch was made again: %s", out)
+		}
+		if got := git(t, dir, "rev-parse", workRef); !strings.Contains(before, got) {
+			t.Errorf("the work branch moved to %s", got)
+		}
+	})
+}
+
+func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	r, l := started(t, dir)
+	tip := git(t, dir, "rev-parse", workRef)
+	c := work(t, r, tip, "c.js", "2\n")
+	push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
+	before := tipsOf(t, dir)
+	err := r.Save(t.Context(), l.next(c, c))
+	if err == nil || !strings.Contains(err.Error(), workRef) {
+		t.Errorf("got %v, want an error that names the work branch", err)
+	}
+	if got := tipsOf(t, dir); got != before {
+		t.Errorf("refs were\n%s\nand are\n%s", before, got)
+	}
+	l.save(t, r, "", "") // which does not want to move it
+
+	f := load(t, open(t, dir))
+	if !f.Foreign || f.Chain != nil {
+		t.Errorf("foreign %v, chain %v", f.Foreign, f.Chain)
+	}
+	git(t, dir, "update-ref", workRef, tip)
+	if f := load(t, open(t, dir)); f.Foreign {
+		t.Error("its own commit is foreign")
+	}
+	git(t, dir, "update-ref", "-d", workRef)
+	if f := load(t, open(t, dir)); f.Foreign || f.Work != "" {
+		t.Errorf("without a work branch: %+v", f)
+	}
+}
+
+func TestPublishedTipIsNotForeign(t *testing.T) {
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	r, l := started(t, dir)
+	l.state["published"] = push(t, dir, workRef, map[string]string{"x": "y"}, "merged on purpose")
+	l.save(t, r, "", "")
+	if f := load(t, open(t, dir)); f.Foreign {
+		t.Error("the tip that the state calls published is foreign")
+	}
+}
+
+func TestWorkBranchMovesForwardOnly(t *testing.T) {
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	r, l := started(t, dir)
+	base := git(t, dir, "rev-parse", "main")
+	side := work(t, r, base, "side.js", "1\n")
+	before := tipsOf(t, dir)
+	err := r.Save(t.Context(), l.next(side, side))
+	if err == nil || !strings.Contains(err.Error(), "forward") {
+		t.Errorf("got %v", err)
+	}
+	if got := tipsOf(t, dir); got != before {
+		t.Errorf("refs were\n%s\nand are\n%s", before, got)
+	}
+}
+
+// TestWithoutAtomicPush saves to a remote that cannot make two updates one: the
+// state first, then the work branch; if that one is refused, the same
+// transaction saved again tries only that.
+func TestWithoutAtomicPush(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
+		git(t, dir, "config", "receive.advertiseAtomic", "false")
+		r, l := started(t, at, auth)
+		if got := git(t, dir, "rev-parse", workRef); got != l.state["work"] {
+			t.Fatalf("work branch at %s", got)
+		}
+		c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+		hook(t, dir, "update", `case $1 in `+workRef+`) echo "GH006: Protected branch update failed" >&2; exit 1;; esac`)
+		tx := l.next(c, c)
+		err := r.Save(t.Context(), tx)
+		if err == nil || !strings.Contains(err.Error(), "GH006") {
+			t.Errorf("got %v", err)
+		}
+		if got := git(t, dir, "show", stateRef+":state.json"); got != string(tx.State) {
+			t.Errorf("the state was not saved first: %s", got)
+		}
+		os.Remove(filepath.Join(dir, "hooks", "update"))
+		save(t, r, tx)
+		l.saved(tx)
+		if got := git(t, dir, "rev-parse", workRef); got != c {
+			t.Errorf("work branch at %s, want %s", got, c)
+		}
+		if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "3" {
+			t.Errorf("%s transactions, want 3", got)
+		}
+		l.save(t, r, "", "")
+		if f := load(t, open(t, at, auth)); f.Chain != nil || f.Foreign {
+			t.Errorf("found %v, %v", f.Chain, f.Foreign)
+		}
+	})
+}
+
+func hook(t *testing.T, dir, name, script string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "hooks", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefusalsAreInTheRemotesWords(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
+		r, l := started(t, at, auth)
+		c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+		before := tipsOf(t, dir)
+		for name, script := range map[string]string{
+			"pre-receive": `echo "GH013: Repository rule violations found for refs/heads/x" >&2; exit 1`,
+			"update":      `case $1 in ` + workRef + `) echo "GH006: Protected branch update failed" >&2; exit 1;; esac`,
+		} {
+			hook(t, dir, name, script)
+			err := r.Save(t.Context(), l.next(c, c))
+			os.Remove(filepath.Join(dir, "hooks", name))
+			_, want, _ := strings.Cut(script, "GH0")
+			want, _, _ = strings.Cut("GH0"+want, `"`)
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "hook declined") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if _, ok := errors.AsType[*runner.MovedError](err); ok {
+				t.Errorf("%s: a refusal is no move", name)
+			}
+			if got := tipsOf(t, dir); got != before {
+				t.Errorf("%s: refs were\n%s\nand are\n%s", name, before, got)
+			}
+		}
+	})
+}
+
+// TestLostAnswers drops the connection after the remote has applied a push, and
+// before; and takes away the remote for a while.
+func TestLostAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		times  int // how often
+		retry  int
+		fault  func(w http.ResponseWriter, serve func(http.ResponseWriter))
+		saved  bool
+		pushes int
+	}{
+		{"after it was applied", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}); drop(w) }, true, 1},
+		{"before it was applied", 1, 0, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, false, 1},
+		{"before it was applied, tried again", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, true, 2},
+		{"unavailable, tried again", 2, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, true, 3},
+		{"unavailable for too long", 9, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, false, 3},
+		{"applied, but answered with an error", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) {
+			serve(discard{})
+			http.Error(w, "gateway", 502)
+		}, true, 1},
+		{"an empty answer", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}) }, true, 1},
+		{"forbidden", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
+			http.Error(w, "Permission to o/r.git denied to bot.", 403)
+		}, false, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := bare(t, map[string]string{"README.md": "hello\n"})
+			s := serve(t, dir)
+			r, l := started(t, s.url, withAuth, func(o *Options) { o.Retry = make([]time.Duration, test.retry) })
+			c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+			tx := l.next(c, c)
+			before, seen := tipsOf(t, dir), 0
+			s.on(func(w http.ResponseWriter, req *http.Request, serve func(http.ResponseWriter)) {
+				if pushes(req) {
+					if seen++; seen <= test.times {
+						test.fault(w, serve)
+						return
+					}
+				}
+				serve(w)
+			})
+			err := r.Save(t.Context(), tx)
+			if (err == nil) != test.saved || seen != test.pushes {
+				t.Errorf("got %v after %d pushes", err, seen)
+			}
+			if err != nil && strings.Contains(err.Error(), password) {
+				t.Errorf("the token is in %q", err)
+			}
+			if !test.saved && tipsOf(t, dir) != before {
+				t.Error("something was moved all the same")
+			}
+			s.on(nil)
+			save(t, r, tx) // again: done is done
+			if git(t, dir, "show", stateRef+":state.json") != string(tx.State) || git(t, dir, "rev-parse", workRef) != c {
+				t.Error("it was not saved")
+			}
+			if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "3" {
+				t.Errorf("%s transactions, want 3", got)
+			}
+		})
+	}
+}
+
+// A discard takes an answer that never arrives.
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// TestHangingRemote has a remote that stops answering: the context ends the
+// wait, and what was done by then counts.
+func TestHangingRemote(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
+			dir := bare(t, map[string]string{"README.md": "hello\n"})
+			s := serve(t, dir)
+			r, l := started(t, s.url, withAuth)
+			free := make(chan bool)
+			defer close(free)
+			s.on(func(w http.ResponseWriter, req *http.Request, serve func(http.ResponseWriter)) {
+				if !pushes(req) {
+					serve(w)
+					return
+				}
+				if applied {
+					serve(discard{})
+				}
+				<-free
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			err := r.Save(ctx, l.next("", ""))
+			if applied && err != nil || !applied && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if d := time.Since(start); d > 4*time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
+	}
+	t.Run("load", func(t *testing.T) {
+		s := serve(t, bare(t, map[string]string{"README.md": "hello\n"}))
+		r := open(t, s.url, withAuth)
+		free := make(chan bool)
+		defer close(free)
+		s.on(func(http.ResponseWriter, *http.Request, func(http.ResponseWriter)) { <-free })
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := r.Load(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("hook", func(t *testing.T) { // a path: the process is killed
+		dir := bare(t, map[string]string{"README.md": "hello\n"})
+		r, l := started(t, dir)
+		hook(t, dir, "pre-receive", "sleep 20")
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if err := r.Save(ctx, l.next("", "")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if d := time.Since(start); d > 6*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		os.Remove(filepath.Join(dir, "hooks", "pre-receive"))
+	})
+}
+
+func TestSaveRefusesWhatWouldBreakTheChain(t *testing.T) {
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	r, l := started(t, dir)
+	before := tipsOf(t, dir)
+	for name, change := range map[string]func(*runner.Transaction){
+		"serial": func(tx *runner.Transaction) {
+			tx.State = []byte(strings.Replace(string(tx.State), `"serial":3`, `"serial":4`, 1))
+		},
+		"prev": func(tx *runner.Transaction) {
+			tx.State = []byte(strings.Replace(string(tx.State), `"prev":"`, `"prev":"0`, 1))
+		},
+		"lineage":      func(tx *runner.Transaction) { tx.State = []byte(strings.Replace(string(tx.State), `"L1"`, `"L2"`, 1)) },
+		"code":         func(tx *runner.Transaction) { tx.Code = strings.Repeat("0", 40) },
+		"short code":   func(tx *runner.Transaction) { tx.Code = tx.Code[:7] },
+		"not JSON":     func(tx *runner.Transaction) { tx.State = []byte("x") },
+		"escaping":     func(tx *runner.Transaction) { tx.Files = []runner.File{{Name: "evidence/../../x"}} },
+		"git file":     func(tx *runner.Transaction) { tx.Files = []runner.File{{Name: ".GIT/config"}} },
+		"a secret":     func(tx *runner.Transaction) { tx.Files = []runner.File{{Name: "e", Data: []byte("x" + password)}} },
+		"unknown work": func(tx *runner.Transaction) { tx.Work = strings.Repeat("1", 40) },
+	} {
+		r.secrets = newScanner([]string{password})
+		tx := l.next("", "")
+		change(&tx)
+		if err := r.Save(t.Context(), tx); err == nil {
+			t.Errorf("%s: saved", name)
+		}
+	}
+	if got := tipsOf(t, dir); got != before {
+		t.Errorf("refs were\n%s\nand are\n%s", before, got)
+	}
+	if err := open(t, dir).Save(t.Context(), l.next("", "")); err == nil {
+		t.Error("saved without having loaded")
+	}
+}

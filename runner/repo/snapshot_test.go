@@ -1,0 +1,213 @@
+package repo
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	ignoreLines = []string{
+		"*.log", "build/", "/out", "!keep.log", "a/**/z", "**/tmp", "foo*", "!foo1", "d?c", "x/y", "x/*", "!x/y1", "[ab]*.txt", "[!a]q",
+		`\#hash`, `\!bang`, "sp ", `sp2\ `, "dir1/", "!dir1/", "*", "!*/", "!*.go", "a/b/", "**/c/*", "deep/**", "# comment", "", "/", `a\`,
+		"n[0-9]", "q[[:digit:]]", "**", "[]-]", "[a-", "[[:nope:]]", "!", "a**b", "**a", "/**/b", "x\r",
+	}
+	attrLines = []string{
+		"* text=auto", "*.go text", "*.txt -text", "*.txt eol=crlf", "* binary", "*.go text eol=lf", "a/*.txt !text", "*.txt crlf",
+		"b.txt text=auto eol=crlf", "* -crlf", "/x/** text",
+	}
+	names = []string{
+		"a", "b", "c", "x", "y", "y1", "z", "tmp", "out", "build", "foo1", "foo2", "dxc", "deep", "dir1", "keep.log", "e.log", "a.txt", "b.txt",
+		"m.go", "n1", "q5", "bq", "#hash", "!bang", "sp", "sp2 ", "a.b", "a-b", "ab", "é", "]", "-", "a\\", "tab\tname",
+	}
+)
+
+func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
+
+func randomPath(r *rand.Rand) string {
+	var p []string
+	for range 1 + r.IntN(4) {
+		p = append(p, pick(r, names))
+	}
+	return strings.Join(p, "/")
+}
+
+// disturb makes one random change to a work tree.
+func disturb(r *rand.Rand, dir string) {
+	p := filepath.Join(dir, randomPath(r))
+	if p == dir || filepath.Base(p) == ".git" {
+		return
+	}
+	at := func(p string) string { // a place to write to, whatever stands in the way
+		os.MkdirAll(filepath.Dir(p), 0o755)
+		return p
+	}
+	lines := func(from []string) []byte {
+		var l []string
+		for range 1 + r.IntN(3) {
+			l = append(l, pick(r, from))
+		}
+		return []byte(strings.Join(l, "\n") + "\n")
+	}
+	near := dir
+	if r.IntN(2) == 0 {
+		near = filepath.Dir(p)
+	}
+	switch r.IntN(13) {
+	case 0:
+		os.RemoveAll(p)
+	case 1:
+		os.RemoveAll(p)
+		os.Symlink("target"+fmt.Sprint(r.IntN(3)), at(p))
+	case 2:
+		os.Chmod(p, []os.FileMode{0o644, 0o755}[r.IntN(2)])
+	case 3, 4:
+		os.WriteFile(at(filepath.Join(near, ".gitignore")), lines(ignoreLines), 0o644)
+	case 5:
+		os.WriteFile(at(filepath.Join(near, ".gitattributes")), lines(attrLines), 0o644)
+	case 6:
+		os.Rename(p, at(filepath.Join(dir, randomPath(r))))
+	case 7:
+		os.Symlink(pick(r, []string{"a", "x"}), at(filepath.Join(near, ".gitignore")))
+	case 8: // a file for a directory
+		if filepath.Dir(p) == dir {
+			return
+		}
+		os.RemoveAll(filepath.Dir(p))
+		os.WriteFile(at(filepath.Dir(p)), []byte("instead\n"), 0o644)
+	default:
+		body := fmt.Sprintf("line %d\nline2\n", r.IntN(5))
+		if r.IntN(4) == 0 {
+			body = strings.ReplaceAll(body, "\n", "\r\n")
+		}
+		switch r.IntN(10) {
+		case 0:
+			body += "\x00\r\n"
+		case 1:
+			body += "\x01\x02\x03"
+		case 2:
+			body += "lone\rcr"
+		}
+		os.WriteFile(at(p), []byte(body), 0o644)
+	}
+}
+
+// TestSnapshotEqualsGit compares the trees of snapshots with those of git add
+// --all && git write-tree, over random edits, moves, links, modes, rules and
+// attributes; the same Repo takes one snapshot after the other, on changing
+// parents, so that what it remembers is tested too.
+func TestSnapshotEqualsGit(t *testing.T) {
+	remote := bare(t, map[string]string{"base": "x", "a/b/c.txt": "1\r\n2\r\n", "tracked.log": "ignored by and by\n"})
+	var compared atomic.Int64
+	t.Cleanup(func() { t.Logf("%d trees compared", compared.Load()) })
+	for seed := range rounds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			compared.Add(int64(differential(t, remote, uint64(seed))))
+		})
+	}
+}
+
+func differential(t *testing.T, remote string, seed uint64) (compared int) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	t.Helper()
+	r := open(t, remote)
+	parent := load(t, r).Base.Commit
+	if err := r.Restore(t.Context(), parent); err != nil {
+		t.Fatal(err)
+	}
+	commits := []string{parent}
+	rules := ""
+	for step := range 6 {
+		for range 1 + rnd.IntN(12) {
+			disturb(rnd, r.Work())
+		}
+		if rnd.IntN(3) == 0 {
+			parent = commits[rnd.IntN(len(commits))]
+		}
+		// Git looks at a file again for changed attributes only if it must for
+		// another reason, so all of them must be.
+		if now := attributes(t, r.Work()); now != rules {
+			rules = now
+			touch(t, r.Work())
+		}
+		want, ok := gitTree(t, r, parent)
+		s, err := r.Snapshot(t.Context(), parent, "step")
+		if err != nil {
+			t.Fatalf("seed %d, step %d: %v", seed, step, err)
+		}
+		if !ok {
+			continue // what git itself cannot add
+		}
+		compared++
+		if s.Tree != want {
+			diff, _ := gitErr(filepath.Join(r.o.Dir, "git"), nil, "diff-tree", "-r", s.Tree, want)
+			t.Fatalf("seed %d, step %d: left out %q; from ours to git's:\n%s", seed, step, s.Left, diff)
+		}
+		if len(s.Left) > 0 {
+			t.Errorf("seed %d, step %d: left out %q", seed, step, s.Left)
+		}
+		parent = s.Commit
+		commits = append(commits, s.Commit)
+	}
+	git(t, filepath.Join(r.o.Dir, "git"), "fsck", "--strict", "--full")
+	return compared
+}
+
+// gitTree is the tree that git makes of the work tree, from an index that holds
+// parent.
+func gitTree(t *testing.T, r *Repo, parent string) (string, bool) {
+	t.Helper()
+	env := []string{"GIT_DIR=" + filepath.Join(r.o.Dir, "git"), "GIT_INDEX_FILE=" + filepath.Join(t.TempDir(), "index"), "GIT_WORK_TREE=" + r.Work()}
+	run := func(args ...string) (string, error) {
+		return gitErr(r.Work(), env, append([]string{"-c", "core.bare=false"}, args...)...)
+	}
+	if out, err := run("read-tree", parent); err != nil {
+		t.Fatal("read-tree: ", out, err)
+	}
+	if out, err := run("add", "-A"); err != nil {
+		t.Logf("git add: %s, %v", out, err)
+		return "", false
+	}
+	tree, err := run("write-tree")
+	if err != nil {
+		t.Fatal("write-tree: ", tree, err)
+	}
+	return strings.TrimSpace(tree), true
+}
+
+func attributes(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && e.Name() == ".gitattributes" {
+			text, _ := os.ReadFile(p)
+			fmt.Fprintf(&b, "%s\n%s\n", p, text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func touch(t *testing.T, dir string) {
+	t.Helper()
+	now := time.Now()
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			err = os.Chtimes(p, now, now)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
