@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/cgi"
@@ -88,3 +89,7 @@ func status(code int, text string) func(http.ResponseWriter, *http.Request, func
 }
 
 func withAuth(o *Options) { o.Auth = Auth{User: "x-access-token", Token: password} }
+
+func basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("x-access-token:"+password))
+}

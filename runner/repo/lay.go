@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -35,11 +36,20 @@ func (r *Repo) restore(ctx context.Context, commit string) error {
 	if err := r.index.root.become(r.store, tree); err != nil {
 		return err
 	}
-	start, err := r.clock()
+	laid, err := r.lay(ctx, r.Work(), r.index.root)
 	if err != nil {
 		return err
 	}
-	return r.lay(ctx, r.Work(), r.index.root, start)
+	// Nobody but this method was at work. So what was stamped longer ago than
+	// the clock is coarse cannot change any more without a new stamp.
+	now, err := r.clock()
+	if err != nil {
+		return err
+	}
+	for _, f := range laid {
+		f.racy = f.stamp.touched(now)
+	}
+	return nil
 }
 
 // Export writes the files of a commit or tree below dir, which is empty.
@@ -48,7 +58,7 @@ func (r *Repo) Export(ctx context.Context, commit, dir string) error {
 	if err == nil {
 		x := newIndex()
 		if err = x.root.become(r.store, tree); err == nil {
-			err = r.lay(ctx, dir, x.root, 0)
+			_, err = r.lay(ctx, dir, x.root)
 		}
 	}
 	if err != nil {
@@ -61,20 +71,25 @@ func (r *Repo) Export(ctx context.Context, commit, dir string) error {
 // one by one below the root; what stands in the place of one, such as a link
 // that the agent planted, is removed first and never followed.
 type layout struct {
-	root  *os.Root
-	s     *store
-	own   func(string) error // takes a path; may be nil
-	start int64              // on the file system's clock
+	root *os.Root
+	s    *store
+	own  func(string) error // takes a path; may be nil
+
+	mu      sync.Mutex
+	stamped []*file
 }
 
-func (r *Repo) lay(ctx context.Context, dir string, d *dir, start int64) error {
-	root, err := os.OpenRoot(dir)
+// lay writes d's files below the directory at path. It returns those that have got a new
+// stamp.
+func (r *Repo) lay(ctx context.Context, path string, d *dir) ([]*file, error) {
+	root, err := os.OpenRoot(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer root.Close()
-	l := &layout{root: root, s: r.store, own: r.o.Own, start: start}
-	return walk(ctx, place{d: d}, l.visit)
+	l := &layout{root: root, s: r.store, own: r.o.Own}
+	err = walk(ctx, place{d: d}, l.visit)
+	return l.stamped, err
 }
 
 func (l *layout) visit(p place) ([]place, error) {
@@ -246,9 +261,15 @@ func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntr
 	if err != nil {
 		return err
 	}
-	f.stamp = stampOf(fi)
-	f.racy = f.stamp.touched(l.start)
+	l.stamp(f, stampOf(fi))
 	return nil
+}
+
+func (l *layout) stamp(f *file, st stamp) {
+	f.stamp, f.racy = st, true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stamped = append(l.stamped, f)
 }
 
 // same says whether f is what is at name already. A file that only looks
@@ -270,7 +291,7 @@ func (l *layout) same(r *os.Root, name string, f *file) (bool, error) {
 	if err != nil || hash(plumbing.BlobObject, b) != f.id { // one that cannot be read is replaced
 		return false, nil
 	}
-	f.stamp, f.racy = st, st.touched(l.start)
+	l.stamp(f, st)
 	return true, nil
 }
 

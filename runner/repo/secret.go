@@ -31,8 +31,13 @@ func newScanner(secrets []string) *scanner {
 			continue
 		}
 		forms := []string{v, url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)), strings.ToUpper(hex.EncodeToString([]byte(v)))}
-		if b, err := json.Marshal(v); err == nil {
-			forms = append(forms, string(b[1:len(b)-1]))
+		for _, html := range []bool{true, false} {
+			var b bytes.Buffer
+			e := json.NewEncoder(&b)
+			e.SetEscapeHTML(html)
+			if e.Encode(v) == nil {
+				forms = append(forms, strings.Trim(b.String(), "\"\n"))
+			}
 		}
 		// In base64 a value reads in three ways, by where in the text it
 		// begins; the characters that it shares with its neighbours are cut.

@@ -41,8 +41,8 @@ func (r *Repo) Commit(ctx context.Context, tree, parent, message string, when ti
 
 func (r *Repo) commit(tree, parent, message string, when time.Time) (string, error) {
 	t, err := parseID(tree)
-	if err == nil && !r.store.has(t) {
-		err = errors.New("there is no such tree")
+	if err == nil {
+		_, err = r.store.tree(t)
 	}
 	if err != nil {
 		return "", fmt.Errorf("commit tree %s: %w", tree, err)

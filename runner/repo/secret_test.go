@@ -1,0 +1,70 @@
+package repo
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestSecretsAreFound(t *testing.T) {
+	const value = `s3cr/t+"v&lue=` + "<é>"
+	s := newScanner([]string{value, "short", "  " + password + "\n"})
+	for name, text := range map[string]string{
+		"raw":            "x" + value + "y",
+		"trimmed":        "token: " + password,
+		"query":          url.QueryEscape(value),
+		"path":           url.PathEscape(value),
+		"hex":            hex.EncodeToString([]byte(value)),
+		"HEX":            strings.ToUpper(hex.EncodeToString([]byte(value))),
+		"JSON":           fmt.Sprintf("%q", value),
+		"base64":         base64.StdEncoding.EncodeToString([]byte(value)),
+		"base64, 1":      base64.StdEncoding.EncodeToString([]byte("u" + value + "zz")),
+		"base64, 2":      base64.StdEncoding.EncodeToString([]byte("us" + value)),
+		"basic auth":     base64.StdEncoding.EncodeToString([]byte("x-access-token:" + password)),
+		"base64 of URLs": base64.URLEncoding.EncodeToString([]byte("u:" + value + "?")),
+		"RSA":            "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx0u3sQv9aK7mPp2c",
+		"PKCS 8":         "key = \"-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+		"OpenSSH":        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUA",
+		"encrypted":      "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\nMIIEowIBAAKCAQEAx0u3sQv9aK7mPp2c",
+		"PGP":            "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBGRnb3sBCADK0u3sQv9aK7mPp2cW",
+		"GitHub":         "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+		"GitHub server":  "x=ghs_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+		"GitHub fine":    "github_pat_" + "11ABCDEFG0aBcDeFgHiJkL_mNoPqRsTuVwXyZ0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567890",
+		"OpenAI":         "OPENAI_API_KEY=sk-" + "proj-Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9",
+		"Anthropic":      "sk-" + "ant-api03-Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St_uv-AA",
+		"OpenRouter":     "sk-" + "or-v1-0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+		"AWS":            "AKIA" + "Q3EGZXCVBNMASDFG",
+		"AWS session":    "ASIA" + "Q3EGZXCVBNMASDFG",
+		"Google":         "AIza" + "SyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q",
+		"Slack":          "xoxb-" + "123456789012-Ab1Cd2Ef3Gh4Ij5Kl6Mn",
+		"npm":            "npm_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+		"Stripe":         "sk_live_" + "a1B2c3D4e5F6g7H8i9J0k1L2",
+	} {
+		if s.find([]byte("before\n"+text+"\nafter"), nil) == "" {
+			t.Errorf("%s: %s passes", name, text)
+		}
+		if got := s.find([]byte("before\n"+text+"\nafter"), []byte(text)); got != "" {
+			t.Errorf("%s: %s, which was there before", name, got)
+		}
+	}
+	for name, text := range map[string]string{
+		"nothing":         "hello world",
+		"a short value":   "a short value",
+		"class names":     ".sk-circle-fade-dot-animation-container { } task-force-one-two-three-four-five-six",
+		"a word":          "risk-assessmentassessmentassessment",
+		"placeholder":     "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+		"AWS' example":    "AKIAIOSFODNN7EXAMPLE",
+		"a public key":    "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
+		"talk of keys":    "if (text.includes('-----BEGIN PRIVATE KEY-----')) { throw new Error('no') }",
+		"a digest":        "sha512-" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("0123456789abcdef", 4))),
+		"a commit id":     "9725a20102bf4c3328821cd80aace4a667934635",
+		"an npm variable": "npm_config_registry npm_lifecycle_event_and_something_long_here",
+	} {
+		if got := s.find([]byte(text), nil); got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
