@@ -2,23 +2,22 @@ package repo
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// An index is what is known of a work tree: the tracked files with the ids of
-// their contents, and what the file system said of each when it was last read
-// or written. A file of which it still says the same need not be read again.
+// An index is what is known of a work tree: which files are tracked, with the
+// ids of their contents, and what was seen of the files on disk.
 //
 // It lives in memory only. A session begins by laying the work tree, which
 // fills it; an index on disk would be one more thing to be damaged.
 type index struct {
-	root *dir
-	gen  int // of the scan: what it did not see is gone
+	root   *dir
+	gen    int // of the scan: what it did not see is gone
+	sights map[string]sight
 }
 
-func newIndex() *index { return &index{root: &dir{}} }
+func newIndex() *index { return &index{root: &dir{}, sights: map[string]sight{}} }
 
 // A dir is a directory that holds tracked files.
 type dir struct {
@@ -31,32 +30,9 @@ type dir struct {
 
 // A file is a tracked file, symbolic link or submodule.
 type file struct {
-	mode  uint32
-	id    oid
-	stamp stamp // zero: look at the content
-	racy  bool  // the content may have changed without a new stamp
-	seen  int
-}
-
-// A stamp is what tells a changed file from an unchanged one without reading
-// it. The change time is in it because a program can set the modification time
-// but not that.
-type stamp struct {
-	mtime, ctime int64
-	size         int64
-	dev, ino     uint64
-	mode         os.FileMode
-}
-
-// unchanged says that the content cannot be another than when f was stamped.
-func (f *file) unchanged(st stamp) bool { return f.stamp == st && !f.racy }
-
-// touched says whether a file with this stamp could have changed again, or
-// could still change, without the stamp showing it: it is as young as the
-// file system's clock is coarse.
-func (st stamp) touched(since int64) bool {
-	const tick = 10e6
-	return max(st.mtime, st.ctime) >= since-tick
+	mode uint32
+	id   oid
+	seen int
 }
 
 func (d *dir) join(name string) string {
@@ -96,8 +72,7 @@ func (d *dir) dirty() {
 	}
 }
 
-// become makes d hold exactly what tree holds. Files that are the same there
-// keep their stamps.
+// become makes d hold exactly what tree holds.
 func (d *dir) become(s *store, tree oid) error {
 	if d.tree == tree {
 		return nil
@@ -156,15 +131,4 @@ func (d *dir) write(b *batch) (oid, error) {
 	}
 	d.tree = id
 	return id, nil
-}
-
-// modeOf is the mode that git records for a file.
-func modeOf(m os.FileMode) uint32 {
-	switch {
-	case m&os.ModeSymlink != 0:
-		return modeLink
-	case m&0o100 != 0:
-		return modeExec
-	}
-	return modeFile
 }

@@ -36,7 +36,7 @@ func (r *Repo) restore(ctx context.Context, commit string) error {
 	if err := r.index.root.become(r.store, tree); err != nil {
 		return err
 	}
-	laid, err := r.lay(ctx, r.Work(), r.index.root)
+	laid, err := r.lay(ctx, r.Work(), r.index)
 	if err != nil {
 		return err
 	}
@@ -46,8 +46,9 @@ func (r *Repo) restore(ctx context.Context, commit string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range laid {
-		f.racy = f.stamp.touched(now)
+	for path, s := range laid {
+		s.racy = s.stamp.touched(now)
+		r.index.sights[path] = s
 	}
 	return nil
 }
@@ -58,7 +59,7 @@ func (r *Repo) Export(ctx context.Context, commit, dir string) error {
 	if err == nil {
 		x := newIndex()
 		if err = x.root.become(r.store, tree); err == nil {
-			_, err = r.lay(ctx, dir, x.root)
+			_, err = r.lay(ctx, dir, x)
 		}
 	}
 	if err != nil {
@@ -71,25 +72,26 @@ func (r *Repo) Export(ctx context.Context, commit, dir string) error {
 // one by one below the root; what stands in the place of one, such as a link
 // that the agent planted, is removed first and never followed.
 type layout struct {
-	root *os.Root
-	s    *store
-	own  func(string) error // takes a path; may be nil
+	root   *os.Root
+	s      *store
+	own    func(string) error // takes a path; may be nil
+	sights map[string]sight
 
-	mu      sync.Mutex
-	stamped []*file
+	mu  sync.Mutex
+	now map[string]sight // what was written or looked at
 }
 
-// lay writes d's files below the directory at path. It returns those that have got a new
-// stamp.
-func (r *Repo) lay(ctx context.Context, path string, d *dir) ([]*file, error) {
+// lay writes the files of an index below the directory at path. It returns what
+// it has seen anew of them.
+func (r *Repo) lay(ctx context.Context, path string, x *index) (map[string]sight, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	l := &layout{root: root, s: r.store, own: r.o.Own}
-	err = walk(ctx, place{d: d}, l.visit)
-	return l.stamped, err
+	l := &layout{root: root, s: r.store, own: r.o.Own, sights: x.sights, now: map[string]sight{}}
+	err = walk(ctx, place{d: x.root}, l.visit)
+	return l.now, err
 }
 
 func (l *layout) visit(p place) ([]place, error) {
@@ -127,7 +129,7 @@ func (l *layout) visit(p place) ([]place, error) {
 
 // clear removes what is neither tracked nor ignored and returns the rest.
 func (l *layout) clear(r *os.Root, p place) (map[string]fs.DirEntry, error) {
-	es, err := list(r)
+	es, err := list(r, ".")
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func prune(r *os.Root, e fs.DirEntry, ignore *rules, path string) (stays bool, e
 			return false, err
 		}
 		defer sub.Close()
-		es, err := list(sub)
+		es, err := list(sub, ".")
 		if err != nil {
 			return false, err
 		}
@@ -193,7 +195,7 @@ func remove(r *os.Root, name string) error {
 		return err
 	}
 	defer sub.Close()
-	es, err := list(sub)
+	es, err := list(sub, ".")
 	if err != nil {
 		return err
 	}
@@ -233,13 +235,13 @@ func (l *layout) dir(r *os.Root, path, name string, there fs.DirEntry) error {
 	return l.owned(path)
 }
 
-// file makes sure that what is at name is f, and stamps f.
+// file makes sure that what is at name is f.
 func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntry) error {
 	if f.mode == modeSub { // a submodule is an empty directory here
 		return l.dir(r, d.join(name), name, there)
 	}
 	if there != nil {
-		same, err := l.same(r, name, f)
+		same, err := l.same(r, d.join(name), f, there)
 		if same || err != nil {
 			return err
 		}
@@ -261,37 +263,36 @@ func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntr
 	if err != nil {
 		return err
 	}
-	l.stamp(f, stampOf(fi))
+	l.saw(d.join(name), f, content, stampOf(fi))
 	return nil
 }
 
-func (l *layout) stamp(f *file, st stamp) {
-	f.stamp, f.racy = st, true
+// saw notes what a file on disk is.
+func (l *layout) saw(path string, f *file, content []byte, st stamp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stamped = append(l.stamped, f)
+	l.now[path] = sight{stamp: st, mode: f.mode, id: f.id, plain: !bytes.Contains(content, []byte("\r\n"))}
 }
 
-// same says whether f is what is at name already. A file that only looks
-// changed is kept as it is, so that builds see no reason to start over.
-func (l *layout) same(r *os.Root, name string, f *file) (bool, error) {
-	fi, err := r.Lstat(name)
+// same says whether f is what is there already. A file that only looks changed
+// is kept as it is, so that builds see no reason to start over.
+func (l *layout) same(r *os.Root, path string, f *file, there fs.DirEntry) (bool, error) {
+	fi, err := there.Info()
 	if err != nil {
 		return false, err
 	}
-	st := stampOf(fi)
-	if f.unchanged(st) {
-		return true, nil
+	if s, ok := l.sights[path]; ok && s.still(stampOf(fi)) {
+		return s.id == f.id && s.mode == f.mode, nil
 	}
 	const special = os.ModeSetuid | os.ModeSetgid | os.ModeSticky
 	if !fi.Mode().IsRegular() && fi.Mode().Type() != os.ModeSymlink || fi.Mode()&special != 0 || modeOf(fi.Mode()) != f.mode {
 		return false, nil
 	}
-	b, st, err := readStable(r, name)
+	b, st, err := readStable(r, there.Name())
 	if err != nil || hash(plumbing.BlobObject, b) != f.id { // one that cannot be read is replaced
 		return false, nil
 	}
-	l.stamp(f, st)
+	l.saw(path, f, b, st)
 	return true, nil
 }
 

@@ -43,6 +43,7 @@ func must(t *testing.T, err error) {
 // TestLeftOut makes every change that must not be in a commit, beside some that
 // must, and does so twice: what was left out once is left out again.
 func TestLeftOut(t *testing.T) {
+	t.Parallel()
 	r, base := laid(t, map[string]string{
 		".github/workflows/ci.yml": "on: push\n", ".github/workflows/old.yml": "on: push\n", ".github/dependabot.yml": "x\n",
 		"big.bin": "small once\n", "lib/x.js": "1\n", "link": "-> lib", "key.pem": "none yet\n", "a/b": "c\n",
@@ -124,6 +125,7 @@ func TestLeftOut(t *testing.T) {
 // TestKeptPathsAreNotOverlaid puts other things where a path stands that may
 // not be deleted.
 func TestKeptPathsAreNotOverlaid(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{".github", ".github/workflows"} {
 		r, base := laid(t, map[string]string{".github/workflows/ci.yml": "on: push\n", ".gitmodules": "", "x": "y\n"})
 		must(t, os.RemoveAll(filepath.Join(r.Work(), file)))
@@ -141,6 +143,7 @@ func TestKeptPathsAreNotOverlaid(t *testing.T) {
 }
 
 func TestSubmodulesStayAsRecorded(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"x": "y\n"})
 	env := []string{"GIT_INDEX_FILE=" + filepath.Join(t.TempDir(), "index")}
 	sub := strings.Repeat("12", 20)
@@ -175,6 +178,7 @@ func TestSubmodulesStayAsRecorded(t *testing.T) {
 }
 
 func TestLinksThatLeave(t *testing.T) {
+	t.Parallel()
 	for link, targets := range map[string]map[string]bool{
 		"l":     {"x": false, "./x": false, "..": true, "../x": true, "/": true, "/x": true, "a/../x": true, "a//b": false, ".": false},
 		"a/l":   {"..": false, "../x": false, "../..": true, "../../x": true, "../b/../../x": true},
@@ -189,6 +193,7 @@ func TestLinksThatLeave(t *testing.T) {
 }
 
 func TestNamesThatAreGits(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{".git", ".GIT", ".Git", ".git.", ".git ", ".git . .", "git~1", "GIT~1", ".git::$INDEX_ALLOCATION", ".git\\hooks", ".g\u200cit", "\ufeff.git", ".git\u206f"} {
 		if !isDotGit(name) {
 			t.Errorf("%q passes", name)
@@ -204,6 +209,7 @@ func TestNamesThatAreGits(t *testing.T) {
 // TestUnpublishableTreeFails checks that a tree which somebody else made cannot
 // plant a repository in the work tree.
 func TestPlantedRepositoryIsNotLaidOut(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"x": "y\n"})
 	git(t, dir, "config", "receive.fsckObjects", "false")
 	r := open(t, dir)

@@ -16,6 +16,7 @@ import (
 // TestBrokenChains damages the state branch in the ways in which people and
 // their tools could, and expects the harm to be told and its commit named.
 func TestBrokenChains(t *testing.T) {
+	t.Parallel()
 	ours := []string{"GIT_COMMITTER_NAME=loop[bot]", "GIT_COMMITTER_EMAIL=loop@example.invalid"}
 	for _, test := range []struct {
 		name string
@@ -112,6 +113,7 @@ func edit(t *testing.T, dir, commit string, change func(string) string) string {
 }
 
 func TestRewoundStateBranch(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	l.save(t, r, "", "")
@@ -139,6 +141,7 @@ func TestRewoundStateBranch(t *testing.T) {
 }
 
 func TestNothingToBuildOn(t *testing.T) {
+	t.Parallel()
 	full := map[string]string{"README.md": "hello\n"}
 	notGit := t.TempDir()
 	unborn := bare(t, full)
@@ -178,6 +181,7 @@ func TestNothingToBuildOn(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, nil)
 	for name, change := range map[string]func(*Options){
 		"credentials": func(o *Options) { o.Remote = "https://x:" + password + "@example.invalid/r.git" },
@@ -203,6 +207,7 @@ func TestOpenRefuses(t *testing.T) {
 // TestTokenStaysSecret makes the remote fail and repeat the token, and looks
 // for it wherever it could have got to.
 func TestTokenStaysSecret(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	s := serve(t, dir)
 	r, l := started(t, s.url, withAuth, func(o *Options) { o.Retry = []time.Duration{0} })
@@ -270,6 +275,7 @@ func TestWithoutGit(t *testing.T) {
 }
 
 func TestReadSaysWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"a/b": "c\n", "l": "-> a/b"})
 	r := open(t, dir)
 	if _, err := r.Read(t.Context(), "a/b"); err == nil {
@@ -292,6 +298,7 @@ func TestReadSaysWhatIsNotThere(t *testing.T) {
 }
 
 func TestCommitIsDeterministic(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"a": "b\n"})
 	r, r2 := open(t, dir), open(t, dir)
 	parent := load(t, r).Base.Commit

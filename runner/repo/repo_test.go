@@ -198,6 +198,7 @@ func save(tb testing.TB, r *Repo, tx runner.Transaction) {
 // TestFirstSession goes through a session on a repository that knows nothing of
 // the loop yet, and looks at what the next one finds.
 func TestFirstSession(t *testing.T) {
+	t.Parallel()
 	remote := bare(t, map[string]string{"README.md": "hello\n", "src/a.js": "1\n", ".gitignore": "node_modules/\n"})
 	r := open(t, remote)
 	ctx := t.Context()

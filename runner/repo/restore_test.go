@@ -59,6 +59,7 @@ var project = map[string]string{
 // without rights over anything else can do, and expects the files of the
 // commit, what they ignore, and nothing else.
 func TestRestoreUndoesWhatAnAgentDid(t *testing.T) {
+	t.Parallel()
 	outside := t.TempDir()
 	write(t, outside, map[string]string{"a.js": "theirs\n", "deep/b.js": "theirs\n", "x": "theirs\n"})
 	before := on(t, outside)
@@ -113,6 +114,7 @@ func TestRestoreUndoesWhatAnAgentDid(t *testing.T) {
 // TestRestoreWritesOnlyWhatDiffers goes back and forth between two commits: what
 // is the same keeps its time, so that builds see no reason to start over.
 func TestRestoreWritesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
 	r, base := laid(t, project)
 	w := r.Work()
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -159,6 +161,7 @@ func tree2(t *testing.T, r *Repo, parent string) string {
 // something of the same size, and sets its time back: nothing may tell but what
 // the kernel alone writes.
 func TestSnapshotSeesEveryEdit(t *testing.T) {
+	t.Parallel()
 	r, base := laid(t, map[string]string{"x": "00000000\n"})
 	p := filepath.Join(r.Work(), "x")
 	at := time.Now().Add(-time.Hour)
@@ -178,6 +181,7 @@ func TestSnapshotSeesEveryEdit(t *testing.T) {
 }
 
 func TestOwnerGetsWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var owned []string
 	r, base := laid(t, project, func(o *Options) {
@@ -217,6 +221,7 @@ func TestOwnerGetsWhatIsWritten(t *testing.T) {
 
 // TestExportIsTheTree compares with what git itself checks out.
 func TestExportIsTheTree(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"empty": "", "ü/é": "x", "a b/c\nd": "y\n", "dangling": "-> /nowhere", "crlf.txt": "a\r\nb\r\n", ".gitattributes": "*.txt text=auto eol=crlf\n*.sub export-ignore\nid ident\n", "k.sub": "z\n", "id": "$Id$\n"}
 	for k, v := range project {
 		files[k] = v
@@ -251,6 +256,7 @@ func TestExportIsTheTree(t *testing.T) {
 }
 
 func TestChanged(t *testing.T) {
+	t.Parallel()
 	r, base := laid(t, map[string]string{"a": "1\n", "d/x": "1\n", "d/y": "1\n", "f": "1\n", "same/z": "1\n", "mode": "1\n"})
 	w := r.Work()
 	must(t, os.RemoveAll(filepath.Join(w, "d")))
@@ -298,6 +304,7 @@ func TestAgentCannotInfluenceGit(t *testing.T) {
 }
 
 func TestCancelledWorkIsDoneAgain(t *testing.T) {
+	t.Parallel()
 	r, base := laid(t, project)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

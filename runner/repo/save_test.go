@@ -20,9 +20,9 @@ func everywhere(t *testing.T, test func(t *testing.T, dir, at string, auth func(
 	t.Helper()
 	files := map[string]string{"README.md": "hello\n", "src/a.js": "1\n", ".gitignore": "node_modules/\n"}
 	nobody := func(*Options) {}
-	t.Run("path", func(t *testing.T) { dir := bare(t, files); test(t, dir, dir, nobody) })
-	t.Run("file", func(t *testing.T) { dir := bare(t, files); test(t, dir, "file://"+dir, nobody) })
-	t.Run("http", func(t *testing.T) { dir := bare(t, files); test(t, dir, serve(t, dir).url, withAuth) })
+	t.Run("path", func(t *testing.T) { t.Parallel(); dir := bare(t, files); test(t, dir, dir, nobody) })
+	t.Run("file", func(t *testing.T) { t.Parallel(); dir := bare(t, files); test(t, dir, "file://"+dir, nobody) })
+	t.Run("http", func(t *testing.T) { t.Parallel(); dir := bare(t, files); test(t, dir, serve(t, dir).url, withAuth) })
 }
 
 // started is a repository with a state branch of two transactions and a work
@@ -70,6 +70,7 @@ func hasMoved(t *testing.T, err error, want, have string) {
 // workflow would: first where there is no state branch yet, then where there is
 // one.
 func TestOneOfTwoClaims(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
 		for round := range 4 {
 			var won [2]bool
@@ -109,6 +110,7 @@ func TestOneOfTwoClaims(t *testing.T) {
 }
 
 func TestMovedStateBranchChangesNothing(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
 		r, l := started(t, at, auth)
 		old := git(t, dir, "rev-parse", stateRef)
@@ -133,6 +135,7 @@ func TestMovedStateBranchChangesNothing(t *testing.T) {
 }
 
 func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	tip := git(t, dir, "rev-parse", workRef)
@@ -163,6 +166,7 @@ func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
 }
 
 func TestPublishedTipIsNotForeign(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	l.state["published"] = push(t, dir, workRef, map[string]string{"x": "y"}, "merged on purpose")
@@ -173,6 +177,7 @@ func TestPublishedTipIsNotForeign(t *testing.T) {
 }
 
 func TestWorkBranchMovesForwardOnly(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	base := git(t, dir, "rev-parse", "main")
@@ -191,6 +196,7 @@ func TestWorkBranchMovesForwardOnly(t *testing.T) {
 // state first, then the work branch; if that one is refused, the same
 // transaction saved again tries only that.
 func TestWithoutAtomicPush(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
 		git(t, dir, "config", "receive.advertiseAtomic", "false")
 		r, l := started(t, at, auth)
@@ -231,6 +237,7 @@ func hook(t *testing.T, dir, name, script string) {
 }
 
 func TestRefusalsAreInTheRemotesWords(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, dir, at string, auth func(*Options)) {
 		r, l := started(t, at, auth)
 		c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
@@ -260,6 +267,7 @@ func TestRefusalsAreInTheRemotesWords(t *testing.T) {
 // TestLostAnswers drops the connection after the remote has applied a push, and
 // before; and takes away the remote for a while.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		times  int // how often
@@ -283,6 +291,7 @@ func TestLostAnswers(t *testing.T) {
 		}, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			dir := bare(t, map[string]string{"README.md": "hello\n"})
 			s := serve(t, dir)
 			r, l := started(t, s.url, withAuth, func(o *Options) { o.Retry = make([]time.Duration, test.retry) })
@@ -330,6 +339,7 @@ func (discard) WriteHeader(int)             {}
 // TestHangingRemote has a remote that stops answering: the context ends the
 // wait, and what was done by then counts.
 func TestHangingRemote(t *testing.T) {
+	t.Parallel()
 	for _, applied := range []bool{false, true} {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
 			dir := bare(t, map[string]string{"README.md": "hello\n"})
@@ -389,6 +399,7 @@ func TestHangingRemote(t *testing.T) {
 }
 
 func TestSaveRefusesWhatWouldBreakTheChain(t *testing.T) {
+	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	before := tipsOf(t, dir)

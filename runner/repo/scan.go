@@ -18,14 +18,16 @@ type candidate struct {
 	f     *file // nil: not tracked yet
 	stamp stamp
 	attrs *rules
+	known *sight // what the content is, if it was seen before
 }
 
 // A scan goes over a work tree and finds what differs from the index, without
 // reading more than names and stamps. Directories are opened below the root
 // and never through a link that leads out of it.
 type scan struct {
-	root *os.Root
-	gen  int
+	root   *os.Root
+	gen    int
+	sights map[string]sight // only read while the scan runs
 
 	mu         sync.Mutex
 	candidates []candidate
@@ -46,39 +48,32 @@ func (s *scan) run(ctx context.Context, x *index) error {
 
 func (s *scan) visit(p place) ([]place, error) {
 	d := p.d
-	r, err := s.root.OpenRoot(dot(d))
+	es, err := list(s.root, dot(d))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil // gone since it was listed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("scan: %w", err)
-	}
-	defer r.Close()
-	es, err := list(r)
-	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", dot(d), err)
 	}
 	for _, e := range es { // before any name is judged
-		var parse func(string) (pattern, bool)
-		var to **rules
-		switch e.Name() {
-		case ".gitignore":
-			parse, to = parseIgnore, &p.ignore
-		case ".gitattributes":
+		parse, to := parseIgnore, &p.ignore
+		if e.Name() == ".gitattributes" {
 			parse, to = parseAttrs, &p.attrs
-		}
-		if parse == nil || !e.Type().IsRegular() { // git follows no link here
+		} else if e.Name() != ".gitignore" {
 			continue
 		}
-		text, _, err := readStable(r, e.Name())
+		if !e.Type().IsRegular() { // git follows no link here
+			continue
+		}
+		text, _, err := readStable(s.root, d.join(e.Name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read %s: %w", d.join(e.Name()), err)
+			return nil, fmt.Errorf("scan: %w", err)
 		}
 		*to = parseRules(*to, d, text, parse)
 	}
 	var found found
 	for _, e := range es {
-		if err := found.entry(s, r, p, e); err != nil {
+		if err := found.entry(s, p, e); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +91,7 @@ type found struct {
 	left       []string
 }
 
-func (o *found) entry(s *scan, r *os.Root, p place, e fs.DirEntry) error {
+func (o *found) entry(s *scan, p place, e fs.DirEntry) error {
 	d, name := p.d, e.Name()
 	if isDotGit(name) {
 		if !p.ignored {
@@ -117,21 +112,23 @@ func (o *found) entry(s *scan, r *os.Root, p place, e fs.DirEntry) error {
 	case !e.Type().IsRegular() && e.Type() != os.ModeSymlink: // git knows no devices, pipes and sockets
 	case f == nil && (p.ignored || p.ignore.ignores(d.join(name), name, false)):
 	default:
-		fi, err := r.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+		fi, err := e.Info()
 		if err != nil {
 			return fmt.Errorf("scan %s: %w", d.join(name), err)
 		}
-		st := stampOf(fi)
+		c := candidate{d: d, name: name, f: f, stamp: stampOf(fi), attrs: p.attrs}
+		seen, ok := s.sights[d.join(name)]
+		ok = ok && seen.still(c.stamp)
 		if f != nil {
 			f.seen = s.gen
-			if f.unchanged(st) {
+			if ok && seen.id == f.id && seen.mode == f.mode {
 				return nil
 			}
 		}
-		o.candidates = append(o.candidates, candidate{d: d, name: name, f: f, stamp: st, attrs: p.attrs})
+		if ok && seen.plain {
+			c.known = &seen
+		}
+		o.candidates = append(o.candidates, c)
 	}
 	return nil
 }
@@ -149,7 +146,7 @@ func (s *scan) sweep(d *dir) {
 		}
 		if why != "" {
 			s.left = append(s.left, fmt.Sprintf("%s: deleted; %s", d.join(name), why))
-			f.stamp, f.seen = stamp{}, s.gen
+			f.seen = s.gen
 			continue
 		}
 		delete(d.files, name)
@@ -172,9 +169,10 @@ func dot(d *dir) string {
 	return d.path
 }
 
-// list returns the entries of a directory.
-func list(r *os.Root) ([]fs.DirEntry, error) {
-	f, err := r.Open(".")
+// list returns the entries of a directory. Those below an [os.Root] carry what
+// lstat said of them.
+func list(r *os.Root, path string) ([]fs.DirEntry, error) {
+	f, err := r.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 )
 
 func TestSecretsAreFound(t *testing.T) {
+	t.Parallel()
 	const value = `s3cr/t+"v&lue=` + "<é>"
 	s := newScanner([]string{value, "short", "  " + password + "\n"})
 	for name, text := range map[string]string{

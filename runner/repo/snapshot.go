@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -81,7 +82,7 @@ func (r *Repo) snapshot(ctx context.Context, parent string) (oid, []string, erro
 	}
 	defer root.Close()
 	x.gen++
-	s := &scan{root: root, gen: x.gen}
+	s := &scan{root: root, gen: x.gen, sights: x.sights}
 	if err := s.run(ctx, x); err != nil {
 		return none, nil, err
 	}
@@ -118,16 +119,18 @@ func (r *Repo) snapshot(ctx context.Context, parent string) (oid, []string, erro
 
 // A look is what was found at a candidate's path.
 type look struct {
-	id    oid
-	mode  uint32
-	stamp stamp
-	left  string // why it is left out
-	gone  bool
+	sight
+	left string // why it is left out
+	gone bool
 }
 
-// look reads a candidate and stores its content, unless it is to be left out.
+// look finds out what a candidate's content is and stores it, unless it is to
+// be left out.
 func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 	p := c.d.join(c.name)
+	if c.known != nil {
+		return look{sight: *c.known, left: c.refused(c.known.id, c.known.mode)}, nil
+	}
 	if c.stamp.size > largest {
 		return look{left: fmt.Sprintf("%d MB; files over %d MB cannot be pushed", c.stamp.size>>20, largest>>20)}, nil
 	}
@@ -141,21 +144,21 @@ func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	l := look{mode: modeOf(st.mode), stamp: st}
+	l := look{sight: sight{stamp: st, mode: modeOf(st.mode), plain: !bytes.Contains(content, []byte("\r\n"))}}
 	before := r.before(c)
 	if l.mode != modeLink {
 		content = c.attrs.normalize(p, c.name, content, before)
 	}
 	l.id = hash(plumbing.BlobObject, content)
-	if c.f != nil && c.f.id == l.id && c.f.mode == l.mode {
+	same := c.f != nil && c.f.id == l.id
+	if same && c.f.mode == l.mode {
 		return l, nil
 	}
-	if c.f != nil && c.f.mode == modeSub {
-		l.left = "a submodule's commit stays as it is recorded"
-	} else if l.left = owned(p); l.left == "" && l.mode == modeLink && leaves(p, string(content)) {
+	l.left = c.refused(l.id, l.mode)
+	if l.left == "" && l.mode == modeLink && leaves(p, string(content)) {
 		l.left = "the link leads out of the tree"
 	}
-	if l.left == "" && (c.f == nil || c.f.id != l.id) {
+	if l.left == "" && !same {
 		if secret := cmp.Or(r.secrets.find(content, before()), r.secrets.find([]byte(p), nil)); secret != "" {
 			l.left = "it holds " + secret
 		}
@@ -164,6 +167,17 @@ func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 		_, err = b.put(plumbing.BlobObject, content)
 	}
 	return l, err
+}
+
+// refused says why a change may not be made whatever it is, "" if it may.
+func (c candidate) refused(id oid, mode uint32) string {
+	switch {
+	case c.f != nil && c.f.id == id && c.f.mode == mode:
+		return ""
+	case c.f != nil && c.f.mode == modeSub:
+		return "a submodule's commit stays as it is recorded"
+	}
+	return owned(c.d.join(c.name))
 }
 
 // before returns a function that returns the content recorded for a candidate.
@@ -184,20 +198,21 @@ func (s *scan) enter(c candidate, l look, start int64) {
 	if l.left == "" && c.f == nil {
 		l.left = c.d.admit(c.name)
 	}
+	p := c.d.join(c.name)
+	if l.left != "" {
+		s.left = append(s.left, p+": "+l.left)
+		delete(s.sights, p) // it is judged again next time
+		return
+	}
+	l.racy = l.stamp.touched(start)
+	s.sights[p] = l.sight
 	switch {
-	case l.left != "":
-		s.left = append(s.left, c.d.join(c.name)+": "+l.left)
-		if c.f != nil {
-			c.f.stamp = stamp{} // looked at again next time
-		}
 	case c.f == nil:
-		c.d.set(c.name, &file{mode: l.mode, id: l.id, stamp: l.stamp, racy: l.stamp.touched(start), seen: s.gen})
+		c.d.set(c.name, &file{mode: l.mode, id: l.id, seen: s.gen})
 		c.d.dirty()
-	default:
-		if c.f.id != l.id || c.f.mode != l.mode {
-			c.d.dirty()
-		}
-		c.f.mode, c.f.id, c.f.stamp, c.f.racy = l.mode, l.id, l.stamp, l.stamp.touched(start)
+	case c.f.id != l.id || c.f.mode != l.mode:
+		c.f.mode, c.f.id = l.mode, l.id
+		c.d.dirty()
 	}
 }
 
