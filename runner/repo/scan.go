@@ -133,6 +133,16 @@ func (o *found) entry(s *scan, p place, e fs.DirEntry) error {
 	return nil
 }
 
+// unread is how many candidates have to be read.
+func (s *scan) unread() (n int) {
+	for _, c := range s.candidates {
+		if c.known == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // sweep takes the tracked files out of the index that the scan has not seen,
 // but those that are not the agent's to delete.
 func (s *scan) sweep(d *dir) {
