@@ -134,6 +134,41 @@ func TestMovedStateBranchChangesNothing(t *testing.T) {
 	})
 }
 
+// TestMovedInTheLastMoment moves the state branch after the remote has said
+// where it is and before it is told to move it: only the remote's own
+// comparison is left to notice.
+func TestMovedInTheLastMoment(t *testing.T) {
+	t.Parallel()
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	s := serve(t, dir)
+	r, l := started(t, s.url, withAuth)
+	old := git(t, dir, "rev-parse", stateRef)
+	c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+	for _, to := range []string{old + "^", ""} {
+		s.on(func(w http.ResponseWriter, req *http.Request, serve func(http.ResponseWriter)) {
+			if pushes(req) && to != "" {
+				git(t, dir, "update-ref", stateRef, to)
+			} else if pushes(req) {
+				git(t, dir, "update-ref", "-d", stateRef)
+			}
+			serve(w)
+		})
+		have := ""
+		if to != "" {
+			have = git(t, dir, "rev-parse", to)
+		}
+		before := git(t, dir, "rev-parse", workRef)
+		hasMoved(t, r.Save(t.Context(), l.next(c, c)), old, have)
+		if got := git(t, dir, "rev-parse", workRef); got != before {
+			t.Errorf("the work branch moved to %s", got)
+		}
+		if got, _ := gitErr(dir, nil, "rev-parse", "--verify", "-q", stateRef); strings.TrimSpace(got) != have {
+			t.Errorf("the state branch is at %q", got)
+		}
+		git(t, dir, "update-ref", stateRef, old)
+	}
+}
+
 func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
@@ -222,6 +257,14 @@ func TestWithoutAtomicPush(t *testing.T) {
 		if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "3" {
 			t.Errorf("%s transactions, want 3", got)
 		}
+		// With somebody else's commit on the work branch not even the state moves.
+		push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
+		before := tipsOf(t, dir)
+		d := work(t, r, c, "d.js", "2\n")
+		if err := r.Save(t.Context(), l.next(d, d)); err == nil || tipsOf(t, dir) != before {
+			t.Errorf("got %v; refs were\n%s\nand are\n%s", err, before, tipsOf(t, dir))
+		}
+		git(t, dir, "update-ref", workRef, c)
 		l.save(t, r, "", "")
 		if f := load(t, open(t, at, auth)); f.Chain != nil || f.Foreign {
 			t.Errorf("found %v, %v", f.Chain, f.Foreign)
@@ -411,7 +454,8 @@ func TestSaveRefusesWhatWouldBreakTheChain(t *testing.T) {
 			tx.State = []byte(strings.Replace(string(tx.State), `"prev":"`, `"prev":"0`, 1))
 		},
 		"lineage":      func(tx *runner.Transaction) { tx.State = []byte(strings.Replace(string(tx.State), `"L1"`, `"L2"`, 1)) },
-		"code":         func(tx *runner.Transaction) { tx.Code = strings.Repeat("0", 40) },
+		"unknown code": func(tx *runner.Transaction) { tx.Code = strings.Repeat("0", 40) },
+		"other code":   func(tx *runner.Transaction) { tx.Code = git(t, dir, "rev-parse", "main") },
 		"short code":   func(tx *runner.Transaction) { tx.Code = tx.Code[:7] },
 		"not JSON":     func(tx *runner.Transaction) { tx.State = []byte("x") },
 		"escaping":     func(tx *runner.Transaction) { tx.Files = []runner.File{{Name: "evidence/../../x"}} },

@@ -52,6 +52,13 @@ func (s *scan) visit(p place) ([]place, error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil // gone since it was listed
 	}
+	if errors.Is(err, fs.ErrPermission) && d.parent != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left = append(s.left, d.path+": it cannot be read")
+		d.see(s.gen)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", dot(d), err)
 	}
@@ -82,6 +89,16 @@ func (s *scan) visit(p place) ([]place, error) {
 	s.candidates = append(s.candidates, found.candidates...)
 	s.left = append(s.left, found.left...)
 	return found.places, nil
+}
+
+// see keeps all that is tracked in d, as it is.
+func (d *dir) see(gen int) {
+	for _, f := range d.files {
+		f.seen = gen
+	}
+	for _, sub := range d.dirs {
+		sub.see(gen)
+	}
 }
 
 // What one directory holds.
@@ -187,7 +204,8 @@ func list(r *os.Root, path string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	es, err := f.ReadDir(-1)
-	return es, errors.Join(err, f.Close())
+	f.Close() // it was only read
+	return es, err
 }
 
 // readStable reads a regular file, or the target of a link, whose stamp is the
