@@ -322,15 +322,19 @@ func TestLostAnswers(t *testing.T) {
 		{"after it was applied", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}); drop(w) }, true, 1},
 		{"before it was applied", 1, 0, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, false, 1},
 		{"before it was applied, tried again", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, true, 2},
-		{"unavailable, tried again", 2, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, true, 3},
-		{"unavailable for too long", 9, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, false, 3},
+		{"unavailable, tried again", 2, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+		}, true, 3},
+		{"unavailable for too long", 9, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+		}, false, 3},
 		{"applied, but answered with an error", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) {
 			serve(discard{})
-			http.Error(w, "gateway", 502)
+			http.Error(w, "gateway", http.StatusBadGateway)
 		}, true, 1},
 		{"an empty answer", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}) }, true, 1},
 		{"forbidden", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
-			http.Error(w, "Permission to o/r.git denied to bot.", 403)
+			http.Error(w, "Permission to o/r.git denied to bot.", http.StatusForbidden)
 		}, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
