@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type LoopConfig struct {
 	FeaturesPerSession int   // completed ones
 	AttemptsPerFeature int   // over all sessions; one second chance comes on top
 	RepairsPerAttempt  int
+	TestFirst          bool // an attempt begins with the tests phase
 	ApproveFeatures    bool // a person sees the feature list before anything is built
 	Continuation       Continuation
 	Mode               Mode
@@ -34,7 +36,7 @@ const (
 	Auto      Continuation = "auto"      // this one asks for it
 	Manual    Continuation = "manual"    // a person starts it
 	Scheduled Continuation = "scheduled" // the next cron run picks it up
-	Event     Continuation = "event"     // the next push or comment does
+	OnEvent   Continuation = "event"     // the next push or comment does
 )
 
 // A Mode is the part of a session that this process does.
@@ -67,21 +69,37 @@ func (c LoopConfig) purse(st State) Purse {
 	}
 }
 
-// reached says which limit the session has come to, "" if none: the CONTEXT
-// CHECK. completed is how many features this session has completed.
-func (c LoopConfig) reached(ctx context.Context, st State, completed int) Reason {
+// first is the phase that an attempt begins with.
+func (c LoopConfig) first() Phase {
+	if c.TestFirst {
+		return Tests
+	}
+	return Implement
+}
+
+// sessionsLeft says that the loop has used up its sessions, if so.
+func (c LoopConfig) sessionsLeft(st State) error {
+	if st.Spent.Sessions < c.MaxSessions {
+		return nil
+	}
+	return &StopError{Reason: MaxSessions, Err: fmt.Errorf("all %d sessions are used; raise max-sessions to go on", c.MaxSessions)}
+}
+
+// reached is the CONTEXT CHECK: a [*StopError] with the limit that the session
+// has come to, nil if none. completed is how many features it has completed.
+func (c LoopConfig) reached(ctx context.Context, st State, completed int) error {
 	p := c.purse(st)
 	switch {
 	case ctx.Err() != nil:
-		return cause(ctx)
+		return &StopError{Reason: cause(ctx)}
 	case p.Tokens == 0:
-		return TokenBudget
+		return &StopError{Reason: TokenBudget, Err: fmt.Errorf("all %d tokens are spent", c.TokenBudget)}
 	case p.Capped && p.Cost == 0:
-		return CostBudget
+		return &StopError{Reason: CostBudget, Err: fmt.Errorf("all of %v is spent", c.CostBudget)}
 	case completed >= c.FeaturesPerSession:
-		return FeaturesPerSession
+		return &StopError{Reason: FeaturesPerSession}
 	}
-	return ""
+	return nil
 }
 
 // cause is the reason for which ctx ended.
@@ -109,31 +127,38 @@ type Ending struct {
 	Reason   Reason // "" when every feature is complete
 }
 
-// end decides how a session ends that came to limit, "" if it ran out of
-// features to work on.
-func (c LoopConfig) end(st State, limit Reason) Ending {
-	switch _, more := st.Next(c.AttemptsPerFeature); {
-	case len(st.Features) > 0 && !more && st.Result(Stop).Success:
-		return Ending{Stop, Done, ""}
-	case len(st.Features) > 0 && !more:
-		return Ending{Stop, DoneWithExcept, Escalated}
+// end decides how a session ends that was stopped by err, nil if it ran out of
+// features to work on. An error that is no limit is a failure of the machinery:
+// the loop waits for somebody to mend it, and the failure is given back.
+func (c LoopConfig) end(st State, err error) (e Ending, why string, failure error) {
+	limit := Paused
+	if stop, ok := errors.AsType[*StopError](err); ok {
+		limit, why = stop.Reason, stop.says()
+	} else if err != nil {
+		failure, why = err, err.Error()
+	}
+	if _, more := st.Next(c.AttemptsPerFeature); !more && len(st.Features) > 0 {
+		if st.Result(Stop).Success {
+			return Ending{Stop, Done, ""}, "every feature is complete", failure
+		}
+		return Ending{Stop, DoneWithExcept, Escalated}, "the features that are left need a person", failure
 	}
 	switch limit {
 	case ContextLimit, SessionTime, FeaturesPerSession:
 		switch {
 		case st.Spent.Sessions >= c.MaxSessions:
-			return Ending{Stop, Stopped, MaxSessions}
+			e, why = Ending{Stop, Stopped, MaxSessions}, fmt.Sprintf("all %d sessions are used", c.MaxSessions)
 		case st.Idle >= IdleSessions:
-			return Ending{Stop, Stopped, NoProgress}
+			e, why = Ending{Stop, Stopped, NoProgress}, fmt.Sprintf("%d sessions in a row completed nothing", st.Idle)
 		case c.Continuation == Auto:
-			return Ending{Continue, AwaitingSuccessor, limit}
+			e = Ending{Continue, AwaitingSuccessor, limit}
+		default:
+			e = Ending{Wait, Waiting, limit}
 		}
-		return Ending{Wait, Waiting, limit}
 	case RateLimit, AwaitingApproval, Paused:
-		return Ending{Wait, Waiting, limit}
+		e = Ending{Wait, Waiting, limit}
 	case TokenBudget, CostBudget, NoProgress, BlockedLoop, Escalated, Cancelled, StoppedByPerson, Superseded, MaxSessions:
-		return Ending{Stop, Stopped, limit}
-	default:
-		return Ending{Stop, Stopped, Cancelled}
+		e = Ending{Stop, Stopped, limit}
 	}
+	return e, why, failure
 }

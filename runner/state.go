@@ -3,6 +3,7 @@ package runner
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,8 @@ type State struct {
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
+
+	digest string // sha256 of the state.json that this is, as loaded or saved
 }
 
 // Schema is the version of state.json that this program writes.
@@ -74,13 +77,33 @@ type Spec struct {
 // Wip is an attempt that a limit interrupted, or that is under way: its code is
 // the state's code commit, and it goes on in Phase.
 type Wip struct {
-	Feature string `json:"feature"`
-	Attempt int    `json:"attempt"`
-	Phase   Phase  `json:"phase"`
-	Repairs int    `json:"repairs"` // already used
-	Commit  string `json:"commit"`
-	Reason  string `json:"reason,omitempty"` // of the last verdict
-	Detail  string `json:"detail,omitempty"`
+	Feature string  `json:"feature"`
+	Attempt int     `json:"attempt"`
+	Phase   Phase   `json:"phase"`
+	Repairs int     `json:"repairs"`         // already used
+	Asked   bool    `json:"asked,omitempty"` // the phase is over and wants a verdict
+	Commit  string  `json:"commit"`
+	Outcome Outcome `json:"outcome,omitempty"` // of the last verdict, with its reason
+	Reason  string  `json:"reason,omitempty"`
+	Detail  string  `json:"detail,omitempty"`
+}
+
+// then goes on to phase next after verdict v.
+func (w Wip) then(next Phase, v Verdict, commit string) Wip {
+	w.Phase, w.Commit, w.Asked = next, commit, false
+	w.Outcome, w.Reason, w.Detail = v.Outcome, legible(v.Reason, noteBytes), legible(v.Detail, detailBytes)
+	if v.Outcome == Failed {
+		w.Repairs++
+	}
+	return w
+}
+
+// verdict is the one of the round before, nil if there was none.
+func (w Wip) verdict() *Verdict {
+	if w.Outcome == "" {
+		return nil
+	}
+	return &Verdict{Outcome: w.Outcome, Reason: w.Reason, Detail: w.Detail}
 }
 
 // Spent is what the loop has used so far, over all sessions.
@@ -134,31 +157,33 @@ var keep = map[CheckpointKind]int{Automatic: 5, SessionStart: 3}
 
 // A SessionRecord is the line of the history that one session leaves.
 type SessionRecord struct {
-	Number    int       `json:"number"`
-	Run       string    `json:"run"`
-	Begun     time.Time `json:"begun"`
-	Ended     time.Time `json:"ended,omitzero"` // zero: it crashed, or is still at work
-	Completed []string  `json:"completed,omitempty"`
-	Tried     []string  `json:"tried,omitempty"`
-	Tokens    int64     `json:"tokens"`
-	Cost      Money     `json:"cost_nanodollars"`
-	Reason    Reason    `json:"handoff_reason,omitempty"`
-	Crashed   bool      `json:"crashed,omitempty"`
+	Number    int           `json:"number"`
+	Run       string        `json:"run"`
+	Begun     time.Time     `json:"begun"`
+	Ended     time.Time     `json:"ended,omitzero"` // zero: it crashed, or is still at work
+	Completed []string      `json:"completed,omitempty"`
+	Tried     []string      `json:"tried,omitempty"`
+	Tokens    int64         `json:"tokens"`
+	Cost      Money         `json:"cost_nanodollars"`
+	Time      time.Duration `json:"time_ns"`
+	Reason    Reason        `json:"handoff_reason,omitempty"`
+	Crashed   bool          `json:"crashed,omitempty"`
 }
 
 // claimed begins a session. If the one before never ended, its attempt stays
 // spent, the feature is charged with the crash, and its unfinished work is
-// dropped.
-func (st State) claimed(o Owner, attempts int) State {
-	crashed := st.Status == Running && st.Owner != nil
-	if crashed && st.Wip != nil {
-		st = st.crash(st.Wip.Feature, attempts)
-		st.Wip = nil
-		st.Code = st.Work
-	}
-	if n := len(st.Sessions); crashed && n > 0 {
-		st.Sessions = slices.Clone(st.Sessions)
-		st.Sessions[n-1].Crashed = true
+// dropped. If it asked for this session, this is the receipt.
+func (st State) claimed(o Owner, c LoopConfig) State {
+	switch {
+	case st.Status == Running && st.Owner != nil:
+		st = st.record(func(r *SessionRecord) { r.Crashed = true })
+		if st.Wip != nil {
+			st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)
+		}
+	case st.Status == AwaitingSuccessor:
+		st = st.effect(DispatchKey(st.Serial), o.Run)
+	case st.Reason == AwaitingApproval:
+		st.Approved = st.Approved || c.Trigger == ByPerson
 	}
 	st.Epoch++
 	st.Owner = &o
@@ -173,13 +198,24 @@ func (st State) crash(id string, attempts int) State {
 	return st.edit(id, func(f *Feature) {
 		f.Crashes++
 		f.Note = "the session died in the middle of an attempt"
-		f.rest(attempts, 2)
-	})
+		f.rest(attempts)
+	}).dropped()
+}
+
+// planned takes the feature list as it was drawn up.
+func (st State) planned(rows []Row) State {
+	st.Features = nil
+	for _, r := range rows {
+		r.Passes = false
+		st.Features = append(st.Features, Feature{r, Progress{Status: Todo}})
+	}
+	return st
 }
 
 // rest decides what becomes of a feature whose attempt is over and did not
 // complete it.
-func (f *Feature) rest(attempts, crashes int) {
+func (f *Feature) rest(attempts int) {
+	const crashes = 2 // a feature that kills its sessions is not tried until it has killed them all
 	switch {
 	case f.SecondChance:
 		f.Status = Quarantined
@@ -211,11 +247,11 @@ func (st State) advanced(w Wip, now time.Time) State {
 	return st.point(Automatic, w.Feature, now)
 }
 
-// completed marks a feature complete: the only place where that happens, and
+// complete marks a feature complete: the only place where that happens, and
 // only a verdict leads here.
 func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Time) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, v.Reason
+		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, legible(v.Reason, noteBytes)
 	})
 	st.Work, st.Code, st.Wip, st.Idle = commit, commit, nil, 0
 	st = st.record(func(r *SessionRecord) { r.Completed = append(slices.Clip(r.Completed), id) })
@@ -225,8 +261,8 @@ func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Ti
 // failed ends an attempt that did not complete its feature.
 func (st State) failed(id, why string, attempts int) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Note = why
-		f.rest(attempts, 1<<30)
+		f.Note = legible(why, noteBytes)
+		f.rest(attempts)
 	})
 	return st.dropped()
 }
@@ -235,8 +271,8 @@ func (st State) failed(id, why string, attempts int) State {
 // there is one second chance, as for every other feature.
 func (st State) setAside(id, why string) State {
 	st = st.edit(id, func(f *Feature) {
-		f.Note = why
-		f.rest(0, 0)
+		f.Note = legible(why, noteBytes)
+		f.rest(0)
 	})
 	return st.dropped()
 }
@@ -272,14 +308,17 @@ func (st State) charged(id string, u Usage) State {
 	return st.edit(id, func(f *Feature) { f.Tokens += u.Tokens })
 }
 
-// notes keeps what the agent wrote down for whoever goes on with the feature.
+// noted keeps what the agent wrote down for whoever goes on with the feature.
 func (st State) noted(id string, notes []string) State {
 	if len(notes) == 0 {
 		return st
 	}
 	const most = 20
 	return st.edit(id, func(f *Feature) {
-		f.Notes = append(slices.Clip(f.Notes), notes...)
+		f.Notes = slices.Clone(f.Notes)
+		for _, n := range notes {
+			f.Notes = append(f.Notes, legible(n, noteBytes))
+		}
 		f.Notes = f.Notes[max(0, len(f.Notes)-most):]
 	})
 }
@@ -287,7 +326,7 @@ func (st State) noted(id string, notes []string) State {
 // ended leaves the state as the session's last transaction has it.
 func (st State) ended(e Ending, why string, now time.Time) State {
 	st.Owner = nil
-	st.Status, st.Reason, st.Why = e.Status, e.Reason, why
+	st.Status, st.Reason, st.Why = e.Status, e.Reason, legible(why, noteBytes)
 	return st.record(func(r *SessionRecord) { r.Ended, r.Reason = now, e.Reason })
 }
 
@@ -316,6 +355,47 @@ func (st State) point(k CheckpointKind, feature string, now time.Time) State {
 		left[kind] = n - 1
 	}
 	return st
+}
+
+// tip is where the work branch belongs, "" while there is nothing to show.
+func (st State) tip() string {
+	if st.Work == st.Base.Commit {
+		return ""
+	}
+	return st.Work
+}
+
+// legible makes text of an agent, a test or a provider fit to be remembered:
+// valid, and not longer than n bytes.
+func legible(s string, n int) string {
+	if len(s) > n {
+		s = s[:n] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// How much of such text is remembered, in bytes.
+const (
+	noteBytes   = 2 << 10
+	detailBytes = 8 << 10
+)
+
+// timed brings the time spent up to now.
+func (st State) timed(now time.Time) State {
+	st = st.record(func(r *SessionRecord) { r.Time = now.Sub(r.Begun) })
+	st.Spent.Time = 0
+	for _, r := range st.Sessions {
+		st.Spent.Time += r.Time
+	}
+	return st
+}
+
+// completedNow is how many features the session at work has completed.
+func (st State) completedNow() int {
+	if len(st.Sessions) == 0 {
+		return 0
+	}
+	return len(st.Sessions[len(st.Sessions)-1].Completed)
 }
 
 // record edits the record of the session at work.

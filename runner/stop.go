@@ -47,4 +47,34 @@ func (e *StopError) Error() string {
 	return s
 }
 
+// says is the reason in a sentence, for people.
+func (e *StopError) says() string {
+	s := sentences[e.Reason]
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if !e.Until.IsZero() {
+		s += "; it may be tried again at " + e.Until.UTC().Format("15:04 MST on 2006-01-02")
+	}
+	return s
+}
+
+var sentences = map[Reason]string{
+	ContextLimit:       "the conversation came close to what the model can hold",
+	SessionTime:        "the session's time is up",
+	TokenBudget:        "the token budget is spent",
+	CostBudget:         "the cost budget is spent",
+	FeaturesPerSession: "the session has completed as many features as it may",
+	RateLimit:          "the model's provider asks to wait",
+	NoProgress:         "the last sessions completed nothing",
+	AwaitingApproval:   "the feature list waits for approval",
+	Paused:             "something has to be mended first",
+	BlockedLoop:        "nothing can be worked on",
+	Escalated:          "the features that are left need a person",
+	Cancelled:          "the run was cancelled",
+	StoppedByPerson:    "a person stopped the loop",
+	Superseded:         "another session is at work",
+	MaxSessions:        "all sessions are used",
+}
+
 func (e *StopError) Unwrap() error { return e.Err }

@@ -1,4 +1,12 @@
 // Package agent makes one phase of an attempt: turns between a model and its tools.
+//
+// It promises that what was sent to the model stays byte-identical, but for old
+// results that it drops to make room; that every call gets a result and nothing
+// of a cut reply runs; that each call is affordable before it is made; and that
+// a phase ends, whatever the model does. It does not judge: what the model says
+// of its work changes nothing but the conversation.
+//
+// The fakes of [Model] and [Toolbox] are in its tests.
 package agent
 
 import (
@@ -90,14 +98,22 @@ type Toolbox interface {
 	// Specs are the tools, in an order that never changes.
 	Specs() []ToolSpec
 
-	// Use performs one call. What went wrong inside the call (no such file, a
-	// failing command, bad arguments) is the result's text, for the model to
-	// read; an error means that the toolbox itself cannot work.
+	// Use performs one call, whose arguments are JSON and fit the tool's schema.
+	// What went wrong inside the call (no such file, a failing command, bad
+	// arguments) is the result's text, for the model to read, and begins with
+	// [Failed] where nothing was done; an error means that the toolbox itself
+	// cannot work. Calls of read_file, find_files and search may come at once.
 	Use(ctx context.Context, c Call, p Permit) (string, error)
 }
+
+// Failed begins the result of a call that could not be performed.
+const Failed = "error: "
 
 // A Permit is what the phase allows: the tool list never changes, what the
 // tools may write does.
 type Permit struct {
-	Phase runner.Phase
+	Phase Phase
 }
+
+// Phase is the runner's, named here for toolboxes.
+type Phase = runner.Phase

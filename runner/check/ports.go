@@ -47,6 +47,10 @@ type (
 type Scenario struct {
 	Feature string
 	Steps   []Step
+
+	// Patience is how long an action waits for what it expects; 0 leaves that
+	// to the browser.
+	Patience time.Duration
 }
 
 // An Acceptance is what happened when a scenario was performed.

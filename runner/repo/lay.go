@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -74,7 +73,7 @@ func (r *Repo) Export(ctx context.Context, commit, dir string) error {
 type layout struct {
 	root   *os.Root
 	s      *store
-	own    func(string) error // takes a path; may be nil
+	owner  *Owner // may be nil
 	sights map[string]sight
 
 	mu  sync.Mutex
@@ -89,7 +88,7 @@ func (r *Repo) lay(ctx context.Context, path string, x *index) (map[string]sight
 		return nil, err
 	}
 	defer root.Close()
-	l := &layout{root: root, s: r.store, own: r.o.Own, sights: x.sights, now: map[string]sight{}}
+	l := &layout{root: root, s: r.store, owner: r.o.Owner, sights: x.sights, now: map[string]sight{}}
 	err = walk(ctx, place{d: x.root}, l.visit)
 	return l.now, err
 }
@@ -232,7 +231,7 @@ func (l *layout) dir(r *os.Root, path, name string, there fs.DirEntry) error {
 	if err := r.Mkdir(name, 0o755); err != nil {
 		return err
 	}
-	return l.owned(path)
+	return l.owner.give(r, name)
 }
 
 // file makes sure that what is at name is f.
@@ -256,7 +255,7 @@ func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntr
 	if err := create(r, name, f.mode, content); err != nil {
 		return err
 	}
-	if err := l.owned(d.join(name)); err != nil {
+	if err := l.owner.give(r, name); err != nil {
 		return err
 	}
 	fi, err := r.Lstat(name)
@@ -315,9 +314,14 @@ func create(r *os.Root, name string, mode uint32, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-func (l *layout) owned(path string) error {
-	if l.own == nil {
+// give hands over what was made in directory r: not by its path, on which
+// whoever works there could lay a link to somewhere else.
+func (o *Owner) give(r *os.Root, name string) error {
+	if o == nil {
 		return nil
 	}
-	return l.own(filepath.Join(l.root.Name(), filepath.FromSlash(path)))
+	if err := r.Lchown(name, o.UID, o.GID); err != nil {
+		return fmt.Errorf("hand over %s: %w", name, err)
+	}
+	return nil
 }

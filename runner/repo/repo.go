@@ -38,6 +38,9 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
+// An Owner is the user and group that files of the work tree belong to.
+type Owner struct{ UID, GID int }
+
 // Options say which repository this is, and who writes to it.
 type Options struct {
 	Remote string // a path, a file:// URL, or an http(s):// one
@@ -52,10 +55,10 @@ type Options struct {
 	Base        string // name of the base branch; "": the remote's default
 	Author      string // name <mail> of every commit
 
-	Now     func() time.Time        `json:"-"`
-	Retry   []time.Duration         // pauses before asking a remote again that failed; nil: never
-	Own     func(path string) error `json:"-"` // gives a file that was written to the user who works on it; may be nil
-	Secrets []string                `json:"-"` // values that must never be recorded
+	Now     func() time.Time `json:"-"`
+	Retry   []time.Duration  // pauses before asking a remote again that failed; nil: never
+	Owner   *Owner           // who works in the work tree; nil: whoever we are
+	Secrets []string         `json:"-"` // values that must never be recorded
 }
 
 // Auth is how the remote knows us. It is sent in a header of the requests to
@@ -130,12 +133,11 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 		o: o, store: s, remote: m, index: newIndex(),
 		secrets: newScanner(append([]string{o.Auth.Token}, o.Secrets...)),
 	}
-	if err := os.Mkdir(r.Work(), 0o755); err == nil && o.Own != nil {
-		err = o.Own(r.Work())
-		if err != nil {
-			return nil, fmt.Errorf("open repository: %w", err)
-		}
-	} else if err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(r.Work(), 0o755)
+	if err == nil && o.Owner != nil {
+		err = os.Lchown(r.Work(), o.Owner.UID, o.Owner.GID)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("open repository: prepare the work tree: %w", err)
 	}
 	return r, nil

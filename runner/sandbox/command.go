@@ -1,4 +1,23 @@
 // Package sandbox runs commands without letting them hurt anyone.
+//
+// A command is the model's, the repository's or a page's: nobody has read it.
+// It gets an environment built from nothing, the files it was given and no
+// others, no network or only local ports, and an end: when it is over, all
+// that it started is over too, however it forked. The process that holds the
+// secrets stays out of its reach.
+//
+// Three layers do this together, because each alone was walked through: another
+// user (where this process is root), Landlock, and seccomp. [Open] takes the
+// best that the machine offers, attacks it, and refuses when that falls short;
+// it runs commands unprotected only when that is asked for by name.
+//
+// What it does not promise: that a command uses little memory, time on the
+// processor or disk; that a command which may use [Local] ports cannot talk to
+// another machine on such a port; that one command of a user cannot disturb
+// another of the same user by filling a shared home, disk or process table.
+// Paths in a [Command] are the caller's: the model must not choose them.
+//
+// Linux only. The program that uses it calls [Main] first of all.
 package sandbox
 
 import "time"
@@ -7,12 +26,13 @@ import "time"
 // the safe choice.
 type Command struct {
 	Argv    []string
-	Dir     string
-	Env     []string      // added to the clean environment, NAME=value
+	Dir     string        // where it starts, which it may read; "": its private home
+	Env     []string      // added to the clean environment, NAME=value; the later of two wins
 	Net     Net           // "" is None
 	Timeout time.Duration // 0: only the context ends it
-	Write   []string      // directories it may write; Dir and its own TMPDIR are not among them unless named
-	Read    []string      // directories it may read besides the system's and those it may write
+	Write   []string      // directories and files it may write; Dir is not among them unless named, its private HOME and TMPDIR always are
+	Read    []string      // directories and files it may read besides the system's, Dir and those it may write
+	Judge   bool          // run as the second user, whom the first cannot touch, with a home of its own
 	Stdin   []byte
 	Head    int    // bytes of output kept from its start; 0: 8 KiB
 	Tail    int    // and from its end; 0: 24 KiB
@@ -30,9 +50,9 @@ const (
 )
 
 // An Output is what became of a command. A command that fails is an output,
-// not an error.
+// not an error; so is one that cannot be found (127) or executed (126).
 type Output struct {
-	Code      int // exit code; 128+n for signal n
+	Code      int // exit code; 128+n for signal n; -1 while it runs
 	Signal    string
 	TimedOut  bool
 	Cancelled bool

@@ -1,0 +1,35 @@
+# Everything does its own set-up on a fresh Debian or Ubuntu machine that has Go
+# and git, as root or with sudo. A second run does none.
+
+SHELL = /bin/sh
+.PHONY: demo test test-deep lint bench image build setup
+
+# The paths of browser and driver, as tools/setup.sh left them.
+env = set -a; . build/env; set +a;
+
+demo: build
+	@$(env) build/autonomous-loop demo
+
+test: setup
+	@go vet ./...
+	@$(env) sh tools/test.sh -timeout 20m ./...
+
+test-deep: setup
+	@$(env) sh tools/test.sh -tags deep -timeout 60m ./...
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@go vet ./... && go vet -tags deep ./...
+	@go tool -modfile=tools/lint/go.mod golangci-lint run ./...
+
+bench: setup
+	@$(env) go test -run '^$$' -bench . ./runner/repo ./runner/sandbox
+
+image:
+	@sh tools/image.sh
+
+build: setup
+	@go build -trimpath -o build/autonomous-loop .
+
+setup:
+	@sh tools/setup.sh

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/report"
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/forge"
+)
+
+// A command is a sub-command for people.
+type command struct {
+	name, args, doc string
+	run             func(ctx context.Context, env environment, f *flags) error
+}
+
+var commands = []command{
+	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
+	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
+	{"status", "[flags]", "say where the loop of a repository stands", status},
+	{"demo", "[directory]", "build a small project from its spec with a scripted model, without any key", demo},
+	{"help", "", "say what there is", nil},
+}
+
+// run does what the arguments say; in a job of GitHub Actions there are none,
+// and everything is in the environment.
+func run(ctx context.Context, env environment, args []string) error {
+	if env.getenv("GITHUB_ACTIONS") == "true" && len(args) == 0 {
+		return inJob(ctx, env)
+	}
+	name := "run"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return usage(fmt.Errorf("there is no command %s; see autonomous-loop help", name))
+	}
+	if name == "help" || slices.Contains(args, "--help") || slices.Contains(args, "-h") || slices.Contains(args, "-help") {
+		help(env.stdout)
+		return nil
+	}
+	f, err := parseFlags(name, args)
+	if err != nil {
+		return usage(err)
+	}
+	f.getenv = env.getenv
+	return commands[i].run(ctx, env, f)
+}
+
+// flags are the inputs as flags, and what only a laptop needs.
+type flags struct {
+	values map[string]string
+	repo   string
+	out    string
+	args   []string // the command line, for a child
+	rest   []string
+	getenv func(string) string
+}
+
+func parseFlags(command string, args []string) (*flags, error) {
+	f := &flags{values: map[string]string{}, args: append([]string{command}, args...)}
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.repo, "repo", ".", "")
+	set.StringVar(&f.out, "out", "", "")
+	for _, in := range inputs {
+		if !in.secretInput() {
+			set.Func(in.name, in.doc, func(v string) error { f.values[in.name] = v; return nil })
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w; see autonomous-loop help", err)
+	}
+	f.rest = set.Args()
+	return f, nil
+}
+
+// lookup reads an input: a flag, or for the key the environment, because other
+// users of the machine can read flags.
+func (f *flags) lookup(name string) string {
+	if name == "api-key" {
+		return cmp.Or(f.getenv("AUTONOMOUS_LOOP_API_KEY"), f.getenv("OPENAI_API_KEY"))
+	}
+	return f.values[name]
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, `Autonomous Loop builds a project from a spec, feature after feature. A feature is
+complete only when the harness has proved it on a clean checkout; killing it at
+any moment loses nothing.
+
+Try it without a key:
+
+  autonomous-loop demo
+
+On a repository of yours (your files and your index are not touched; what is
+built arrives on the branch autonomous-loop/<loop>):
+
+  autonomous-loop run --repo . --spec SPEC.md --model NAME
+
+Commands:
+`)
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.doc)
+	}
+	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here\n  --out DIR                where report.html, result.json and the rest are copied to\n")
+	for _, in := range inputs {
+		if in.secretInput() {
+			continue
+		}
+		def := ""
+		if in.def != "" {
+			def = " (default " + in.def + ")"
+		}
+		fmt.Fprintf(w, "  --%-22s %s Takes %s.%s\n", in.name, in.doc, in.takes, def)
+	}
+	fmt.Fprint(w, "\nThe key comes from the environment: AUTONOMOUS_LOOP_API_KEY or OPENAI_API_KEY.\n\nExit codes: 0 complete, handed over, waiting or stopped at a limit; 1 something has\nto be mended; 2 an input is wrong; 3 the loop's branches are damaged, foreign or\ndeleted; 4 sessions died one after the other.\n")
+}
+
+// runLocal is `run` on a laptop: the parent of a chain of sessions, or one of
+// its children.
+func runLocal(ctx context.Context, env environment, f *flags) error {
+	gitDir, err := repository(f.repo)
+	if err != nil {
+		return usage(err)
+	}
+	if task := env.getenv(childVariable); task != "" {
+		return child(ctx, env, f.lookup, gitDir, task)
+	}
+	c, err := parseConfig(f.lookup)
+	if err != nil {
+		return usage(err)
+	}
+	show := &progress{w: env.stdout, terminal: env.tty, begun: env.now()}
+	notice(ctx, show, f.repo)
+	_, err = (&chain{
+		env: env, args: f.args, gitDir: gitDir, config: c, show: show,
+		folder: forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)}),
+	}).run(ctx)
+	show.clear()
+	return errors.Join(err, conclude(ctx, env, c, gitDir, f.out))
+}
+
+// notice says what of the person's work is not built upon. Git's own word is
+// asked for: it is their repository, and their configuration of it.
+func notice(ctx context.Context, show *progress, dir string) {
+	git := func(args ...string) string {
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if git("status", "--porcelain", "--untracked-files=no") != "" {
+		show.line("there are changes that are not committed; the loop builds on the last commit and leaves them alone")
+	}
+	if git("rev-parse", "--is-bare-repository") == "false" && git("symbolic-ref", "--quiet", "HEAD") == "" {
+		show.line("HEAD is detached; the loop builds on the commit it points to")
+	}
+}
+
+// conclude prints where the loop stands and where to look.
+func conclude(ctx context.Context, env environment, c config, gitDir, out string) error {
+	v, err := look(ctx, env, c, gitDir)
+	if err != nil || v.State.Lineage == "" {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "\n%sbranch     %s\n", report.Text(v), v.Links.Branch)
+	from := forgeDir(gitDir, c.Loop)
+	if out != "" {
+		if err := copyPapers(from, out); err != nil {
+			return err
+		}
+		from = out
+	}
+	fmt.Fprintf(env.stdout, "report     %s\n", filepath.Join(from, "report.html"))
+	return nil
+}
+
+// copyPapers copies what a forge folder holds for people.
+func copyPapers(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil { //nolint:gosec // meant to be read
+		return err
+	}
+	for _, name := range []string{"report.html", "result.json", "comment.md", "summary.md", "pull-request.md"} {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), data, 0o644) //nolint:gosec // meant to be read
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look reads the state of a loop on disk without changing anything.
+func look(ctx context.Context, env environment, c config, gitDir string) (report.View, error) {
+	var v report.View
+	dir, err := privateDir()
+	if err != nil {
+		return v, err
+	}
+	defer os.RemoveAll(dir)
+	p, err := localPlace(c, gitDir, childTask{}, env.now())
+	if err != nil {
+		return v, err
+	}
+	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	if err != nil {
+		return v, err
+	}
+	found, err := r.Load(ctx)
+	if err != nil || found.State == nil {
+		return v, err
+	}
+	v.State, err = runner.Decode(found.State, found.List)
+	v.Result, v.Links, v.Now = v.State.Result(""), p.links, env.now()
+	return v, err
+}
+
+func status(ctx context.Context, env environment, f *flags) error {
+	gitDir, err := repository(f.repo)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := parseConfig(f.optional)
+	if err != nil {
+		return usage(err)
+	}
+	v, err := look(ctx, env, c, gitDir)
+	if err != nil {
+		return err
+	}
+	if v.State.Lineage == "" {
+		fmt.Fprintf(env.stdout, "there is no loop %s in this repository yet; start one with autonomous-loop run\n", c.Loop)
+		return nil
+	}
+	fmt.Fprint(env.stdout, report.Text(v))
+	return nil
+}
+
+// optional is lookup for commands that ask no model.
+func (f *flags) optional(name string) string {
+	if name == "mode" {
+		return string(runner.ContinueMode)
+	}
+	return f.lookup(name)
+}
+
+func continueLocal(ctx context.Context, env environment, f *flags) error {
+	gitDir, err := repository(f.repo)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := parseConfig(f.optional)
+	if err != nil {
+		return usage(err)
+	}
+	p, err := localPlace(c, gitDir, childTask{Trigger: runner.ByPerson}, env.now())
+	if err != nil {
+		return err
+	}
+	res, err := continueLoop(ctx, env, c, p)
+	fmt.Fprintf(env.stdout, "%s\n", res.Decision)
+	return err
+}
+
+// continueLoop asks for the successor of a session that is over. It needs
+// neither model nor browser nor sandbox, so it has none.
+func continueLoop(ctx context.Context, env environment, c config, p place) (runner.LoopResult, error) {
+	dir, err := privateDir()
+	if err != nil {
+		return runner.LoopResult{}, err
+	}
+	defer os.RemoveAll(dir)
+	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	if err != nil {
+		return runner.LoopResult{}, err
+	}
+	f, err := p.forge(c, c.Base)
+	if err != nil {
+		return runner.LoopResult{}, err
+	}
+	log := &progress{w: env.stdout, begun: env.now()}
+	s := runner.Session{Repo: r, Forge: f, Config: c.LoopConfig, Loop: c.Loop, Lineage: p.lineage, Owner: p.owner, Now: env.now, Notify: log.show}
+	return s.Continue(ctx)
+}

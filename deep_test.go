@@ -1,0 +1,9 @@
+//go:build deep
+
+package main
+
+import "testing"
+
+// TestSecondSpec plays a project in Go, whose first build in a sandbox's empty
+// cache takes minutes.
+func TestSecondSpec(t *testing.T) { playScripts(t, "testdata/deep") }

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	githubactions "github.com/sethvargo/go-githubactions"
+
+	"github.com/autonomous-loop/autonomous-loop/report"
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
+	"github.com/autonomous-loop/autonomous-loop/runner/forge"
+	"github.com/autonomous-loop/autonomous-loop/runner/repo"
+)
+
+// A job is what GitHub tells a job about itself.
+type job struct {
+	action *githubactions.Action
+	event  eventPayload
+	getenv func(string) string
+	names  struct{ event, repository, server, api, workflow string }
+	run    forge.Run
+}
+
+// eventPayload is what we read of the event that started the run. Everything
+// in it was written by whoever caused it.
+type eventPayload struct {
+	Inputs     map[string]any `json:"inputs"`
+	Repository struct {
+		DefaultBranch string `json:"default_branch"`
+	} `json:"repository"`
+}
+
+func openJob(env environment) (*job, error) {
+	j := &job{getenv: env.getenv, action: githubactions.New(githubactions.WithGetenv(env.getenv), githubactions.WithWriter(env.stdout))}
+	j.names.event = env.getenv("GITHUB_EVENT_NAME")
+	j.names.repository = env.getenv("GITHUB_REPOSITORY")
+	j.names.server = strings.TrimSuffix(env.getenv("GITHUB_SERVER_URL"), "/")
+	j.names.api = env.getenv("GITHUB_API_URL")
+	j.names.workflow = env.getenv("GITHUB_WORKFLOW_REF")
+	var errs []error
+	for name, value := range map[string]string{"GITHUB_REPOSITORY": j.names.repository, "GITHUB_SERVER_URL": j.names.server, "GITHUB_API_URL": j.names.api} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("%s is not set, as it is in a job of GitHub Actions", name))
+		}
+	}
+	id, err := strconv.ParseInt(env.getenv("GITHUB_RUN_ID"), 10, 64)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("GITHUB_RUN_ID %q is not a number", env.getenv("GITHUB_RUN_ID")))
+	}
+	attempt, err := strconv.Atoi(env.getenv("GITHUB_RUN_ATTEMPT"))
+	if err != nil {
+		errs = append(errs, fmt.Errorf("GITHUB_RUN_ATTEMPT %q is not a number", env.getenv("GITHUB_RUN_ATTEMPT")))
+	}
+	j.run = forge.Run{ID: id, Attempt: attempt}
+	if file := env.getenv("GITHUB_EVENT_PATH"); file != "" {
+		data, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(data, &j.event)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read the event: %w", err))
+		}
+	}
+	// Code of a fork would run beside the secrets of this repository.
+	if j.names.event == "pull_request_target" {
+		errs = append(errs, errors.New("this action does not run on pull_request_target, which gives strangers' code a token; use workflow_dispatch, schedule or push"))
+	}
+	return j, errors.Join(errs...)
+}
+
+// lookup reads the action's inputs. Secrets are masked before anything else can
+// print them.
+func (j *job) lookup(name string) string { return j.action.GetInput(name) }
+
+func (j *job) mask(c config) {
+	for _, s := range nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()) {
+		j.action.AddMask(s)
+	}
+}
+
+// trigger tells who started this run. A dispatch that names a lineage comes
+// from the session before.
+func (j *job) trigger() (runner.Trigger, string) {
+	lineage, _ := j.event.Inputs["lineage"].(string)
+	switch j.names.event {
+	case "workflow_dispatch", "repository_dispatch":
+		if lineage != "" {
+			return runner.ByChain, lineage
+		}
+		return runner.ByPerson, ""
+	case "schedule":
+		return runner.ByClock, ""
+	}
+	return runner.ByEvent, ""
+}
+
+// workflow is the file to dispatch: the input, else the one that runs.
+func (j *job) workflow(c config) string {
+	if c.Workflow != "" {
+		return c.Workflow
+	}
+	file, _, _ := strings.Cut(j.names.workflow, "@")
+	return path.Base(file)
+}
+
+func (j *job) place(c config, now time.Time, sleepFor func(context.Context, time.Duration) error, clock func() time.Time) place {
+	trigger, lineage := j.trigger()
+	branch := strings.TrimPrefix(c.workBranch(), "refs/heads/")
+	home := j.names.server + "/" + j.names.repository
+	options := func(c config, base string) forge.Options {
+		issue, _ := strconv.Atoi(strings.TrimPrefix(c.Spec, "issue:"))
+		retention, _ := strconv.Atoi(j.getenv("GITHUB_RETENTION_DAYS"))
+		return forge.Options{
+			Token: c.GitHubToken.reveal(), APIURL: j.names.api, ServerURL: j.names.server, Repository: j.names.repository,
+			Branch: branch, Base: base, PullRequest: forge.PullRequest(c.PullRequest), SpecIssue: issue, Summary: j.summary,
+			Loop: c.Loop, Workflow: j.workflow(c), Run: j.run,
+			ResultsURL: j.getenv("ACTIONS_RESULTS_URL"), RuntimeToken: j.getenv("ACTIONS_RUNTIME_TOKEN"), Retention: retention,
+			Sleep: sleepFor, Now: clock,
+		}
+	}
+	return place{
+		remote:  home + ".git",
+		auth:    repo.Auth{User: "x-access-token", Token: c.GitHubToken.reveal()},
+		owner:   runner.Owner{Run: strconv.FormatInt(j.run.ID, 10), Attempt: j.run.Attempt, Claimed: now},
+		trigger: trigger, lineage: lineage,
+		links: report.Links{
+			Repository: j.names.repository, Branch: branch,
+			BranchURL: home + "/tree/" + branch,
+			StateURL:  home + "/tree/" + strings.TrimPrefix(c.StateBranch, "refs/heads/"),
+			RunURL:    fmt.Sprintf("%s/actions/runs/%d", home, j.run.ID),
+			Resume:    "gh workflow run " + j.workflow(c),
+		},
+		forge: func(c config, base string) (runner.Forge, error) { return forge.GitHub(options(c, base)) },
+		issue: func(ctx context.Context, c config, number int) (string, error) {
+			hub, err := forge.GitHub(options(c, c.Base))
+			if err != nil {
+				return "", err
+			}
+			issue, err := hub.Issue(ctx, number)
+			if err != nil {
+				return "", err
+			}
+			switch issue.Association {
+			case "OWNER", "MEMBER", "COLLABORATOR":
+				return "# " + issue.Title + "\n\n" + issue.Body, nil
+			}
+			return "", fmt.Errorf("issue %d was written by %s, who is not a member of this repository; copy what is wanted into an issue or file of your own", number, issue.Author)
+		},
+	}
+}
+
+// summary appends to the job's summary, which is read when the step is over.
+func (j *job) summary(text []byte) error {
+	return appendTo(j.getenv("GITHUB_STEP_SUMMARY"), func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err })
+}
+
+// outputs writes the step's outputs.
+func (j *job) outputs(res runner.LoopResult, branch string) error {
+	values, err := outputs(res, branch)
+	if err != nil {
+		return err
+	}
+	return appendTo(j.getenv("GITHUB_OUTPUT"), func(w io.Writer) error {
+		for _, name := range outputNames {
+			if err := writeOutput(w, name, values[name]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func appendTo(file string, write func(io.Writer) error) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
+// inJob does in a job of GitHub Actions what its mode says.
+func inJob(ctx context.Context, env environment) (err error) {
+	j, err := openJob(env)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := parseConfig(j.lookup)
+	j.mask(c)
+	if err != nil {
+		return usage(err)
+	}
+	if c.GitHubToken.reveal() == "" {
+		return usage(errors.New("input github-token: is not set; leave it out to use the job's own"))
+	}
+	ctx, cancel := softDeadline(ctx, env.now(), c.SessionMinutes)
+	defer cancel()
+	p := j.place(c, env.now(), sleep, env.now)
+	var res runner.LoopResult
+	if c.LoopConfig.Mode == runner.ContinueMode {
+		res, err = continueLoop(ctx, env, c, p)
+	} else {
+		res, err = j.session(ctx, env, p)
+	}
+	return errors.Join(err, j.outputs(res, c.workBranch()))
+}
+
+func (j *job) session(ctx context.Context, env environment, p place) (runner.LoopResult, error) {
+	dir, err := privateDir()
+	if err != nil {
+		return runner.LoopResult{}, err
+	}
+	defer os.RemoveAll(dir)
+	log := &progress{w: env.stdout, begun: env.now()}
+	s, _, err := wire(ctx, env, j.lookup, p, dir, log.show, func(e agent.Event) {
+		if e.Tool != "" {
+			log.line(fmt.Sprintf("  %s: turn %d: %s %s", e.Feature, e.Turn, e.Tool, e.Arg))
+		}
+	})
+	if err != nil {
+		return runner.LoopResult{}, err
+	}
+	log.line("isolation: " + s.rung)
+	res, err := s.Run(ctx)
+	return res, errors.Join(err, s.Close())
+}
+
+// annotate shows an error where people look first.
+func annotate(env environment, err error) {
+	a := githubactions.New(githubactions.WithGetenv(env.getenv), githubactions.WithWriter(env.stdout))
+	a.Errorf("%s", err.Error())
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/autonomous-loop/autonomous-loop/internal/fakegithub"
+	"github.com/autonomous-loop/autonomous-loop/internal/fakegithub/oracle"
+)
+
+// TestJobs runs the whole binary in the environment of a job of GitHub Actions,
+// against a GitHub that runs here: its REST routes, each exchange held against
+// GitHub's published description; its artifact service; git over HTTP.
+func TestJobs(t *testing.T) { playScripts(t, "testdata/script") }
+
+func playScripts(t *testing.T, dir string) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Dir:   dir,
+		Setup: func(e *testscript.Env) error { return setupJob(t, e) },
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"repository":       hubDo((*hub).repository),
+			"by-hand":          hubDo((*hub).byHand),
+			"dispatched":       hubDo((*hub).dispatched),
+			"another-job":      hubDo((*hub).anotherJob),
+			"run-ends":         hubDo((*hub).runEnds),
+			"nothing-waits":    hubDo((*hub).nothingWaits),
+			"output":           hubDo((*hub).output),
+			"summary":          hubDo((*hub).summary),
+			"pull":             hubDo((*hub).pull),
+			"comment":          hubDo((*hub).comment),
+			"artifact":         hubDo((*hub).artifact),
+			"log":              hubDo((*hub).log),
+			"files":            hubDo((*hub).files),
+			"untouched":        hubDo((*hub).untouched),
+			"point":            hubDo((*hub).point),
+			"foreign-commit":   hubDo((*hub).foreignCommit),
+			"truncated-script": hubDo((*hub).truncatedScript),
+			"refs":             hubDo((*hub).refs),
+			"git":              hubDo((*hub).git),
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+const (
+	repoName = "octo/greeter"
+	jobToken = "ghs_1_test.token-of_the-job"
+)
+
+// A hub is the GitHub of one script.
+type hub struct {
+	*fakegithub.Server
+	url  string
+	work string // the script's directory
+	run  int64  // at work
+	jobs int    // of it
+}
+
+type hubKey struct{}
+
+func setupJob(t *testing.T, e *testscript.Env) error {
+	h := &hub{Server: fakegithub.New(fakegithub.Options{Root: filepath.Join(e.WorkDir, "remotes"), Token: jobToken}), work: e.WorkDir}
+	server := httptest.NewServer(oracle.Validate(t, h.Server))
+	h.url = server.URL
+	e.Defer(server.Close)
+	e.Values[hubKey{}] = h
+	e.Setenv("PATH", e.Getenv("PATH")+":"+os.Getenv("PATH"))
+	e.Setenv("TMPDIR", os.TempDir()) // the script's own cannot be walked by the sandbox's user
+	for _, name := range []string{"AUTONOMOUS_LOOP_CHROMIUM", "AUTONOMOUS_LOOP_DRIVER", "AUTONOMOUS_LOOP_NODE"} {
+		e.Setenv(name, os.Getenv(name))
+	}
+	model, err := filepath.Abs("testdata/job-model.txtar")
+	if err != nil {
+		return err
+	}
+	e.Setenv("INPUT_MODEL", "script:"+model)
+	examples, err := filepath.Abs("examples")
+	if err != nil {
+		return err
+	}
+	e.Setenv("EXAMPLES", examples)
+	e.Setenv("INPUT_GITHUB-TOKEN", jobToken)
+	return nil
+}
+
+// hubDo makes a method of the script's hub a command.
+func hubDo(do func(h *hub, ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("! is not for this command")
+		}
+		do(ts.Value(hubKey{}).(*hub), ts, args)
+	}
+}
+
+// repository WORKFLOW: the greeter on GitHub, with a workflow of the examples.
+func (h *hub) repository(ts *testscript.TestScript, args []string) {
+	files := map[string]string{}
+	project := os.DirFS("testdata/job")
+	err := fs.WalkDir(project, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(project, name)
+		files[name] = string(data)
+		return err
+	})
+	ts.Check(err)
+	workflow, err := os.ReadFile(filepath.Join("examples/workflows", args[0]))
+	ts.Check(err)
+	files[".github/workflows/loop.yml"] = string(workflow)
+	files[".github/blank.md"] = " \n"
+	files[".github/picture.md"] = "\x89PNG\x00"
+	files[".github/wrong.yml"] = "modle: x\napi-key: y\n"
+	ts.Check(h.AddRepo(repoName))
+	_, err = h.Seed(repoName, "main", "", files)
+	ts.Check(err)
+}
+
+// by-hand: a person starts the workflow.
+func (h *hub) byHand(ts *testscript.TestScript, args []string) {
+	run, err := h.StartRun(repoName, "loop.yml", "workflow_dispatch", fakegithub.Actor{Login: "ada", ID: 7}, nil)
+	ts.Check(err)
+	h.begin(ts, run)
+}
+
+// dispatched TITLE: a runner takes the run that was dispatched, whose title
+// matches, on the default branch and with the loop's inputs.
+func (h *hub) dispatched(ts *testscript.TestScript, args []string) {
+	run, ok := h.Take(repoName)
+	if !ok {
+		ts.Fatalf("no run waits")
+	}
+	if !regexp.MustCompile("^"+args[0]+"$").MatchString(run.Title) || run.Branch != "main" || run.Event != "workflow_dispatch" {
+		ts.Fatalf("the run is %+v", run)
+	}
+	for _, name := range []string{"loop", "lineage", "serial"} {
+		if run.Inputs[name] == "" {
+			ts.Fatalf("the run has no input %s: %v", name, run.Inputs)
+		}
+	}
+	h.begin(ts, run)
+}
+
+func (h *hub) begin(ts *testscript.TestScript, run fakegithub.Run) {
+	h.SetRun(run.ID, "in_progress", "")
+	h.run = run.ID
+	for _, v := range h.Env(h.url, run.ID) {
+		name, value, _ := strings.Cut(v, "=")
+		ts.Setenv(name, value)
+	}
+	h.anotherJob(ts, nil)
+}
+
+// another-job: the next job of the same run, with files of its own.
+func (h *hub) anotherJob(ts *testscript.TestScript, _ []string) {
+	h.jobs++
+	dir := filepath.Join(h.work, fmt.Sprint("job", h.jobs))
+	ts.Check(os.Mkdir(dir, 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dir, "event.json"), h.Event(h.run), 0o644))
+	ts.Setenv("GITHUB_EVENT_PATH", filepath.Join(dir, "event.json"))
+	for variable, name := range map[string]string{"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"} {
+		ts.Check(os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+		ts.Setenv(variable, filepath.Join(dir, name))
+	}
+}
+
+// run-ends CONCLUSION: the run at work is over.
+func (h *hub) runEnds(ts *testscript.TestScript, args []string) {
+	h.SetRun(h.run, "completed", args[0])
+}
+
+// nothing-waits: no run is queued.
+func (h *hub) nothingWaits(ts *testscript.TestScript, _ []string) {
+	if run, ok := h.Take(repoName); ok {
+		ts.Fatalf("a run waits: %+v", run)
+	}
+}
+
+// output NAME PATTERN: the step has this output, read as the runner reads it.
+func (h *hub) output(ts *testscript.TestScript, args []string) {
+	values := map[string]string{}
+	lines := strings.Split(ts.ReadFile(ts.Getenv("GITHUB_OUTPUT")), "\n")
+	for i := 0; i < len(lines); i++ {
+		name, delimiter, ok := strings.Cut(lines[i], "<<")
+		if !ok {
+			continue
+		}
+		end := i + 1 + slices.Index(lines[i+1:], delimiter)
+		values[name] = strings.Join(lines[i+1:end], "\n")
+		i = end
+	}
+	if got, ok := values[args[0]]; !ok || !regexp.MustCompile("^("+args[1]+")$").MatchString(got) {
+		ts.Fatalf("output %s is %q, want %q", args[0], got, args[1])
+	}
+}
+
+// summary TEXT: the job's summary says TEXT.
+func (h *hub) summary(ts *testscript.TestScript, args []string) {
+	if got := ts.ReadFile(ts.Getenv("GITHUB_STEP_SUMMARY")); !strings.Contains(got, args[0]) {
+		ts.Fatalf("the summary does not say %q:\n%s", args[0], got)
+	}
+}
+
+// pull STATE: there is one pull request, a draft, in this state.
+func (h *hub) pull(ts *testscript.TestScript, args []string) {
+	pulls := h.Pulls(repoName)
+	if len(pulls) != 1 || pulls[0].State != args[0] || !pulls[0].Draft || pulls[0].Head != "autonomous-loop/main" || pulls[0].Base != "main" {
+		ts.Fatalf("pull requests: %+v", pulls)
+	}
+}
+
+// comment TEXT: the pull request has one comment, which says TEXT.
+func (h *hub) comment(ts *testscript.TestScript, args []string) {
+	comments := h.Comments(repoName, h.Pulls(repoName)[0].Number)
+	if len(comments) != 1 || !strings.Contains(comments[0].Body, args[0]) || !strings.HasPrefix(comments[0].Body, "<!-- autonomous-loop:") {
+		ts.Fatalf("comments: %+v", comments)
+	}
+}
+
+// artifact N NAME TEXT: the nth artifact holds a file NAME that says TEXT.
+func (h *hub) artifact(ts *testscript.TestScript, args []string) {
+	all := h.Artifacts()
+	n := int(args[0][0] - '0')
+	if n > len(all) {
+		ts.Fatalf("there are %d artifacts", len(all))
+	}
+	file := filepath.Join(h.work, "artifact.zip")
+	ts.Check(os.WriteFile(file, all[n-1].Data, 0o644))
+	out, err := exec.Command("unzip", "-p", file, args[1]).Output()
+	if err != nil || !strings.Contains(string(out), args[2]) {
+		ts.Fatalf("artifact %s: %s: %v:\n%s", all[n-1].Name, args[1], err, out)
+	}
+}
+
+// log BRANCH FILE: the subjects of the branch's commits are those of FILE.
+func (h *hub) log(ts *testscript.TestScript, args []string) {
+	h.compare(ts, args[1], "log", "--format=%s", args[0])
+}
+
+// files BRANCH FILE: the branch holds the files that FILE lists.
+func (h *hub) files(ts *testscript.TestScript, args []string) {
+	h.compare(ts, args[1], "ls-tree", "-r", "--name-only", args[0])
+}
+
+func (h *hub) compare(ts *testscript.TestScript, want string, args ...string) {
+	got := h.gitOut(ts, args...)
+	if got != ts.ReadFile(want) {
+		ts.Fatalf("git %s:\n%s\nwant:\n%s", strings.Join(args, " "), got, ts.ReadFile(want))
+	}
+}
+
+// point BRANCH AT: a person moves the branch, by force.
+func (h *hub) point(ts *testscript.TestScript, args []string) {
+	ts.Check(h.Point(repoName, "refs/heads/"+args[0], args[1]))
+}
+
+// foreign-commit BRANCH: a person commits to the branch.
+func (h *hub) foreignCommit(ts *testscript.TestScript, args []string) {
+	_, err := h.Seed(repoName, args[0], "", map[string]string{"note.md": "by hand\n"})
+	ts.Check(err)
+}
+
+// truncated-script: the model's script ends after the feature list.
+func (h *hub) truncatedScript(ts *testscript.TestScript, _ []string) {
+	script, _, ok := strings.Cut(ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:")), "-- greet-001/")
+	if !ok {
+		ts.Fatalf("the script has no greet-001")
+	}
+	file := filepath.Join(h.work, "truncated.txtar")
+	ts.Check(os.WriteFile(file, []byte(script), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// refs FILE: the repository has the refs that FILE lists.
+func (h *hub) refs(ts *testscript.TestScript, args []string) {
+	h.compare(ts, args[0], "for-each-ref", "--format=%(refname)")
+}
+
+// git ARGS: git on the bare repository succeeds.
+func (h *hub) git(ts *testscript.TestScript, args []string) { h.gitOut(ts, args...) }
+
+func (h *hub) gitOut(ts *testscript.TestScript, args ...string) string {
+	out, err := exec.Command("git", append([]string{"-C", h.Dir(repoName)}, args...)...).CombinedOutput()
+	if err != nil {
+		ts.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// untouched: nothing was changed over the network, and no ref was pushed.
+func (h *hub) untouched(ts *testscript.TestScript, _ []string) {
+	if edits := h.Edits(); len(edits) > 0 {
+		ts.Fatalf("edits: %q", edits)
+	}
+	if refs := h.gitOut(ts, "for-each-ref", "--format=%(refname)"); refs != "refs/heads/main\n" {
+		ts.Fatalf("refs:\n%s", refs)
+	}
+}

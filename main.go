@@ -1,0 +1,104 @@
+// Autonomous Loop builds a project from a spec, feature after feature, in
+// bounded sessions that hand over to one another. The same binary is a GitHub
+// Action and a program for a laptop.
+//
+// Package main wires the parts together, reads inputs into a config, shows
+// progress, writes outputs and annotations, and is the only one that exits.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+)
+
+func main() {
+	sandbox.Main() // does not return where this process is a command's sandbox
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		cancel(&runner.StopError{Reason: runner.Cancelled, Err: fmt.Errorf("got the signal %v", s)})
+	}()
+	info, err := os.Stdout.Stat()
+	env := environment{
+		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
+		tty:       err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb",
+		transport: http.DefaultTransport, // with the proxy that the runner or the person has set
+	}
+	err = run(ctx, env, os.Args[1:])
+	if err != nil {
+		tell(env, err)
+	}
+	os.Exit(exitCode(err)) // runs no defers: everything is closed by now
+}
+
+// tell says what went wrong, where people look.
+func tell(env environment, err error) {
+	if env.getenv("GITHUB_ACTIONS") == "true" {
+		annotate(env, err)
+		return
+	}
+	fmt.Fprintf(env.stderr, "autonomous-loop: %v\n", err)
+}
+
+// A usageError is a mistake in what was asked for; nothing was done.
+type usageError struct{ err error }
+
+func usage(err error) error         { return &usageError{err} }
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// The exit codes, as in the README.
+const (
+	exitDone    = 0 // complete, handed over, waiting, or stopped at a limit
+	exitFailed  = 1 // something has to be mended; the loop waits
+	exitUsage   = 2 // an input is wrong; nothing was done
+	exitState   = 3 // the loop's branches are damaged, foreign or deleted; nothing was done
+	exitCrashed = 4 // sessions died one after the other (on a laptop)
+)
+
+func exitCode(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*runner.StateError](err); ok {
+		return exitState
+	}
+	if said, ok := errors.AsType[*sessionError](err); ok {
+		return said.code
+	}
+	if errors.Is(err, errCrashes) {
+		return exitCrashed
+	}
+	return exitFailed
+}
+
+// softDeadline ends the work some minutes before the session's time is over, so
+// that there is room to put it in order.
+func softDeadline(ctx context.Context, now time.Time, session time.Duration) (context.Context, context.CancelFunc) {
+	const before = 8 * time.Minute
+	return context.WithDeadlineCause(ctx, now.Add(session-before), &runner.StopError{Reason: runner.SessionTime})
+}
+
+// privateDir makes a directory that only this user can list and that the
+// sandbox's user can walk through.
+func privateDir() (string, error) {
+	dir, err := os.MkdirTemp("", "autonomous-loop-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o711) //nolint:gosec // walked through, not listed: see above
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/report"
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// A library keeps the files of the state branch.
+type library interface {
+	StateFiles(ctx context.Context, prefix string) ([]runner.File, error)
+}
+
+// papers puts a state and a result into everything that is read: by people, by
+// the next session, and by tools. What cannot be made costs its own place only.
+func papers(ctx context.Context, r library, j *journal, v report.View) runner.Papers {
+	j.mu.Lock()
+	v.Events = append([]runner.Event(nil), j.events...)
+	j.mu.Unlock()
+	v.Verdicts, v.Images = evidence(context.WithoutCancel(ctx), r)
+
+	var p runner.Papers
+	add := func(to *[]runner.File, name string, data []byte, err error) {
+		if err != nil {
+			data = fmt.Appendf(nil, "this file could not be made: %v\n", err)
+		}
+		*to = append(*to, runner.File{Name: name, Data: data})
+	}
+	handoff, err := report.Handoff(v)
+	add(&p.State, "handoff.json", handoff, err)
+	add(&p.State, "progress.md", report.Progress(v), nil)
+
+	result, resultErr := report.Result(v)
+	html, htmlErr := report.HTML(v)
+	add(&p.Report, "comment.md", []byte(report.Comment(v)), nil)
+	add(&p.Report, "summary.md", []byte(report.Summary(v)), nil)
+	add(&p.Report, "pull-request.md", []byte(report.PullRequest(v)), nil)
+	add(&p.Report, "result.json", result, resultErr)
+	add(&p.Report, "report.html", html, htmlErr)
+
+	events, eventsErr := jsonLines(v.Events)
+	p.Upload = append(p.Upload, p.State...)
+	add(&p.Upload, "result.json", result, resultErr)
+	add(&p.Upload, "report.html", html, htmlErr)
+	add(&p.Upload, "events.jsonl", events, eventsErr)
+	add(&p.Upload, "transcript.jsonl", j.transcript.bytes(), nil)
+	return p
+}
+
+// evidence reads the verdicts and pictures of the completed features. They are
+// for people to look at: without them the report is poorer, not wrong.
+func evidence(ctx context.Context, r library) (map[string]runner.Verdict, map[string][]byte) {
+	verdicts, images := map[string]runner.Verdict{}, map[string][]byte{}
+	files, err := r.StateFiles(ctx, "evidence/")
+	if err != nil {
+		return verdicts, images
+	}
+	for _, f := range files {
+		id, name, _ := strings.Cut(strings.TrimPrefix(f.Name, "evidence/"), "/")
+		switch path.Base(name) {
+		case "verdict.json":
+			var v runner.Verdict
+			if json.Unmarshal(f.Data, &v) == nil {
+				verdicts[id] = v
+			}
+		case "screenshot.png":
+			images[id] = f.Data
+		}
+	}
+	return verdicts, images
+}
+
+func jsonLines(events []runner.Event) ([]byte, error) {
+	var b []byte
+	for _, e := range events {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, line...), '\n')
+	}
+	return b, nil
+}

@@ -1,0 +1,194 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// Result is result.json.
+func Result(v View) ([]byte, error) { return encode(v.Result) }
+
+// Progress is progress.md: one section a session, newest last. It is made from
+// the state alone, so that it cannot disagree with it; sessions before the last
+// ten are one line each.
+func Progress(v View) []byte {
+	const whole = 10
+	var b strings.Builder
+	b.WriteString("# Session Progress\n")
+	st := v.State
+	for i, s := range st.Sessions {
+		if i < len(st.Sessions)-whole {
+			fmt.Fprintf(&b, "\n- Session %d: %d completed, %s", s.Number, len(s.Completed), ended(s))
+			continue
+		}
+		fmt.Fprintf(&b, "\n## Session %d - %s\n\n### Accomplishments\n\n", s.Number, s.Begun.UTC().Format("2006-01-02 15:04"))
+		for _, id := range s.Completed {
+			f, _ := st.Feature(id)
+			fmt.Fprintf(&b, "- %s: %s\n", id, inline(f.Description))
+		}
+		if len(s.Completed) == 0 {
+			b.WriteString("- none\n")
+		}
+		fmt.Fprintf(&b, "\nEnded: %s\n", ended(s))
+	}
+	b.WriteString("\n### Blockers\n\n")
+	blockers := 0
+	for _, f := range st.Features {
+		if f.Status != runner.Complete && f.Note != "" {
+			blockers++
+			fmt.Fprintf(&b, "- %s (%s): %s\n", f.ID, standing(f, st), inline(f.Note))
+		}
+	}
+	if blockers == 0 {
+		b.WriteString("- none\n")
+	}
+	b.WriteString("\n### Next Steps\n\n")
+	steps := nextSteps(st)
+	for _, s := range steps {
+		fmt.Fprintf(&b, "- %s\n", inline(s))
+	}
+	if len(steps) == 0 {
+		b.WriteString("- none\n")
+	}
+	return []byte(b.String())
+}
+
+func ended(s runner.SessionRecord) string {
+	switch {
+	case s.Crashed:
+		return "it died"
+	case s.Ended.IsZero():
+		return "at work"
+	case s.Reason == "":
+		return "all features complete"
+	}
+	return string(s.Reason)
+}
+
+func nextSteps(st runner.State) []string {
+	var steps []string
+	for _, f := range st.Features {
+		if f.Status == runner.Todo || f.Status == runner.SetAside {
+			steps = append(steps, f.ID+": "+f.Description)
+		}
+		if len(steps) == 5 {
+			break
+		}
+	}
+	return steps
+}
+
+// A handoff is handoff.json: what one session leaves to the next, for people
+// and for tools. The loop itself goes on from state.json alone.
+type handoff struct {
+	SchemaVersion int    `json:"schema_version"`
+	ID            string `json:"id"`
+	Type          string `json:"type"`
+	Reason        string `json:"reason"`
+	SourceAgent   string `json:"source_agent"`
+	TargetAgent   string `json:"target_agent"`
+	Timestamp     string `json:"timestamp"`
+	State         struct {
+		CurrentFeature    *string  `json:"current_feature"`
+		CompletedFeatures []string `json:"completed_features"`
+		Blockers          []string `json:"blockers"`
+		NextSteps         []string `json:"next_steps"`
+	} `json:"state"`
+	Context struct {
+		RecentFiles   []string `json:"recent_files"`
+		GitHash       string   `json:"git_hash"`
+		SessionNumber int      `json:"session_number"`
+	} `json:"context"`
+	Summary     string `json:"summary"`
+	Lineage     string `json:"lineage"`
+	Branch      string `json:"branch"`
+	RunID       string `json:"run_id"`
+	BudgetSpent struct {
+		Tokens  int64   `json:"tokens"`
+		Dollars float64 `json:"dollars"`
+		Minutes float64 `json:"minutes"`
+	} `json:"budget_spent"`
+	FeatureListSHA256 string `json:"feature_list_sha256"`
+}
+
+// Handoff is handoff.json for the session that has just ended.
+func Handoff(v View) ([]byte, error) {
+	st := v.State
+	_, list, err := runner.Encode(numbered(st))
+	if err != nil {
+		return nil, fmt.Errorf("handoff: %w", err)
+	}
+	h := handoff{
+		SchemaVersion: 1, ID: "handoff-" + v.Now.UTC().Format("20060102-150405"), Type: "session", Reason: string(st.Reason),
+		SourceAgent: "autonomous-loop", TargetAgent: "autonomous-loop", Timestamp: v.Now.UTC().Format(time.RFC3339),
+		Summary: headline(v), Lineage: st.Lineage, Branch: v.Links.Branch, FeatureListSHA256: runner.Hash(list),
+	}
+	if n := len(st.Sessions); n > 0 {
+		h.RunID = st.Sessions[n-1].Run
+	}
+	if st.Wip != nil {
+		h.State.CurrentFeature = &st.Wip.Feature
+	}
+	h.State.CompletedFeatures, h.State.Blockers, h.Context.RecentFiles = []string{}, []string{}, []string{}
+	h.State.NextSteps = append([]string{}, nextSteps(st)...)
+	for _, f := range st.Features {
+		switch {
+		case f.Status == runner.Complete:
+			h.State.CompletedFeatures = append(h.State.CompletedFeatures, f.ID)
+		case f.Note != "":
+			h.State.Blockers = append(h.State.Blockers, f.ID+": "+f.Note)
+		}
+	}
+	h.Context.GitHash, h.Context.SessionNumber = st.Code, st.Spent.Sessions
+	h.BudgetSpent.Tokens, h.BudgetSpent.Dollars, h.BudgetSpent.Minutes = v.Result.TotalTokens, v.Result.CostDollars, v.Result.DurationMinutes
+	return encode(h)
+}
+
+// numbered gives a state that is not saved yet what its encoding asks for.
+func numbered(st runner.State) runner.State {
+	st.Serial = max(st.Serial, 1)
+	return st
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+// Text is the status box for a terminal or a log.
+func Text(v View) string {
+	var b strings.Builder
+	r := v.Result
+	fmt.Fprintf(&b, "%s %d/%d features (%d %%)\n", Bar(r.FeaturesCompleted, r.FeaturesTotal), r.FeaturesCompleted, r.FeaturesTotal, percent(r.FeaturesCompleted, r.FeaturesTotal))
+	fmt.Fprintf(&b, "%s\n", headline(v))
+	if v.State.Why != "" && !r.Success {
+		fmt.Fprintf(&b, "why        %s\n", plain(v.State.Why))
+	}
+	if n := next(v); n != "" {
+		fmt.Fprintf(&b, "next       %s\n", plain(strings.ReplaceAll(n, "`", "")))
+	}
+	fmt.Fprintf(&b, "sessions   %d\ntokens     %s\ncost       %s\nrecovered  %d\ntime       %s\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes))
+	for _, f := range v.State.Features {
+		if f.Status != runner.Complete {
+			fmt.Fprintf(&b, "  %-12s %s: %s\n", standing(f, v.State), f.ID, plain(f.Note))
+		}
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(&b, "warning    %s\n", plain(w))
+	}
+	return b.String()
+}
+
+// plain puts a text on one line without what cannot be seen.
+func plain(s string) string {
+	return strings.NewReplacer("\\", "", "\u200b", "", "&lt;", "<", "&gt;", ">").Replace(inline(s))
+}

@@ -1,0 +1,58 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+//go:embed report.html.tmpl
+var page string
+
+var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"thousands": thousands,
+	"minutes":   minutes,
+	"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"day":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"short":     func(s string) string { return s[:min(len(s), 10)] },
+	"ended":     ended,
+}).Parse(page))
+
+// HTML is the report: one file with everything in it, that opens anywhere and
+// asks nothing of the network.
+func HTML(v View) ([]byte, error) {
+	type row struct {
+		runner.Feature
+		Standing string
+		Verdict  runner.Verdict
+		Image    template.URL
+		Blocked  bool
+	}
+	data := struct {
+		View
+		Bar, Headline, Next, Cost, ETA string
+		Percent                        int
+		Rows                           []row
+	}{
+		View: v, Bar: Bar(v.Result.FeaturesCompleted, v.Result.FeaturesTotal), Headline: headline(v), Next: next(v), Cost: cost(v), ETA: eta(v.State, v.Result),
+		Percent: percent(v.Result.FeaturesCompleted, v.Result.FeaturesTotal),
+	}
+	for _, f := range v.State.Features {
+		r := row{Feature: f, Standing: standing(f, v.State), Verdict: v.Verdicts[f.ID], Blocked: v.State.Blocked(f)}
+		if png := v.Images[f.ID]; len(png) > 0 {
+			// A data URL of our own making: the content is base64 and the type fixed.
+			r.Image = template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // see the line above
+		}
+		data.Rows = append(data.Rows, r)
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, data); err != nil {
+		return nil, fmt.Errorf("report.html: %w", err)
+	}
+	return b.Bytes(), nil
+}

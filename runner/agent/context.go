@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// The bands of the context window, in percent of it.
+const (
+	warnAt  = 50 // say so, once
+	maskAt  = 75 // drop old results
+	leaveAt = 85 // hand off to a fresh session
+)
+
+// How many of the newest results masking keeps: at first, and when it has to
+// go to the bone.
+const (
+	keepMany = 10
+	keepFew  = 3
+)
+
+// mask drops the content of old tool results: all but the newest keep, the
+// last run of the tests, edits, notes, and what is too short to matter. No call
+// loses its result; what is left says how to have it again. freed is by how
+// many bytes the conversation shrank. msgs itself is not changed.
+//
+// Cutting in batches keeps the provider's cache useful: dropping one result a
+// turn costs more than dropping none.
+func mask(msgs []Message, keep int) (out []Message, freed int) {
+	const short = 400
+	calls := map[string]Call{}
+	var results []int
+	lastTests := -1
+	for i, m := range msgs {
+		for _, c := range m.Calls {
+			calls[c.ID] = c
+		}
+		if m.Role == Result {
+			results = append(results, i)
+			if calls[m.CallID].Name == "run_tests" {
+				lastTests = i
+			}
+		}
+	}
+	out = slices.Clone(msgs)
+	for _, i := range results[:max(0, len(results)-keep)] {
+		c := calls[msgs[i].CallID]
+		switch c.Name {
+		case "edit_file", "write_file", noteTool, verifyTool, giveUpTool:
+			continue
+		}
+		text := fmt.Sprintf("[result of %s %s dropped to save room; %.1f KB; call it again if needed]",
+			c.Name, oneLine(c.Args, 160), float64(len(msgs[i].Content))/1000)
+		if i == lastTests || len(msgs[i].Content) < short || len(text) >= len(msgs[i].Content) {
+			continue
+		}
+		out[i].Content = text
+		freed += len(msgs[i].Content) - len(text)
+	}
+	return out, freed
+}
+
+// makeRoom sees to it that the next request leaves room in the window, or says
+// that the session is over. A mask that would free next to nothing is not worth
+// the provider's cache and waits until it must be.
+func (p *phase) makeRoom() error {
+	window := p.a.o.Model.Window()
+	if window <= 0 || p.c.estimate()*100 < window*maskAt {
+		return nil
+	}
+	worth := size(p.c.msgs) / 10
+	if msgs, freed := mask(p.c.msgs, keepMany); freed >= worth {
+		p.masked(msgs, freed)
+		return nil
+	}
+	if p.c.estimate()*100 < window*leaveAt {
+		return nil
+	}
+	if msgs, freed := mask(p.c.msgs, keepFew); freed > 0 {
+		p.masked(msgs, freed)
+	}
+	if n := p.c.estimate(); n*100 >= window*leaveAt {
+		return &runner.StopError{Reason: runner.ContextLimit, Err: fmt.Errorf("the conversation has about %d tokens of a window of %d", n, window)}
+	}
+	return nil
+}
+
+func (p *phase) masked(msgs []Message, freed int) {
+	p.c.msgs = msgs
+	p.event(Event{Step: "masked", Text: fmt.Sprintf("%d bytes of old results dropped", freed)})
+}
+
+// full is the remark that the window fills, made once.
+func (p *phase) full(more int) string {
+	window := p.a.o.Model.Window()
+	c := *p.c
+	n := c.estimate() + more/3
+	if window <= 0 || p.c.warned || n*100 < window*warnAt {
+		return ""
+	}
+	p.c.warned = true
+	return fmt.Sprintf("The conversation fills %d %% of its window. Keep results small (narrow reads, quiet commands) and write a note of what must not be forgotten: old results are dropped when it is %d %% full.", n*100/window, maskAt)
+}

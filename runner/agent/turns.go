@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// mostIdle is how many replies in a row may call no tool, be cut by length or
+// be filtered before the phase ends.
+const mostIdle = 3
+
+// A phase is one phase of an attempt while it is being worked on.
+type phase struct {
+	a *Agent
+	c *conversation
+	t runner.Task
+
+	turn   int
+	idle   int // replies in a row from which nothing was run
+	steps  []step
+	nudged map[string]bool
+	shed   bool // the provider itself found the conversation too long
+	claim  runner.Claim
+}
+
+// run takes turns until the phase is over: because the agent asks for
+// verification or gives up, or because it gets nowhere, which is for the gates
+// to judge as well.
+func (p *phase) run(ctx context.Context) error {
+	for p.turn = 1; p.turn <= p.a.o.Turns; p.turn++ {
+		r, err := p.ask(ctx)
+		if err != nil {
+			return err
+		}
+		over, err := p.act(ctx, r)
+		if over || err != nil {
+			return err
+		}
+	}
+	p.turn = p.a.o.Turns
+	p.stopped("%d turns are the limit of a phase", p.turn)
+	return nil
+}
+
+// stopped leaves a note that the phase did not end by the agent's own will.
+func (p *phase) stopped(format string, args ...any) {
+	p.claim.Notes = append(p.claim.Notes, fmt.Sprintf("The %s phase was stopped by the harness: "+format, slices.Insert(args, 0, any(p.t.Phase))...))
+}
+
+// ask makes one call to the model, if the window and the purse allow it.
+func (p *phase) ask(ctx context.Context) (Reply, error) {
+	for {
+		if ctx.Err() != nil {
+			return Reply{}, context.Cause(ctx)
+		}
+		if err := p.makeRoom(); err != nil {
+			return Reply{}, err
+		}
+		if err := p.afford(); err != nil {
+			return Reply{}, err
+		}
+		sent := slices.Clip(p.c.msgs)
+		r, err := p.a.o.Model.Complete(ctx, Request{Messages: sent, Tools: p.a.specs, MaxOut: p.a.o.MaxOut})
+		p.charge(r.Usage)
+		switch stop, _ := errors.AsType[*runner.StopError](err); {
+		case err == nil:
+			p.c.tokens, p.c.bytes = r.Prompt, size(sent)
+			return r, nil
+		case ctx.Err() != nil:
+			return Reply{}, context.Cause(ctx)
+		case stop != nil && stop.Reason == runner.ContextLimit && !p.shed:
+			// The provider counts differently than we do: once, cut and try again.
+			p.shed = true
+			msgs, freed := mask(p.c.msgs, keepFew)
+			if freed == 0 {
+				return Reply{}, err
+			}
+			p.masked(msgs, freed)
+		default:
+			return Reply{}, fmt.Errorf("turn %d: %w", p.turn, err)
+		}
+	}
+}
+
+func (p *phase) charge(u runner.Usage) {
+	c := &p.claim.Usage
+	c.Calls += u.Calls
+	c.Tokens += u.Tokens
+	c.Cached += u.Cached
+	c.Cost += u.Cost
+	c.Unpriced = c.Unpriced || u.Unpriced
+}
+
+// next is the most that the next call can use.
+func (p *phase) next() int64 { return int64(p.c.estimate() + p.a.o.MaxOut) }
+
+// afford says whether the purse holds enough for the next call.
+func (p *phase) afford() error {
+	left := p.t.Purse.Tokens - p.claim.Usage.Tokens
+	if n := p.next(); n > left {
+		return &runner.StopError{Reason: runner.TokenBudget, Err: fmt.Errorf("the next call may take %d tokens, %d are left", n, max(0, left))}
+	}
+	if !p.t.Purse.Capped {
+		return nil
+	}
+	var price runner.Money
+	if p.a.o.Price != nil {
+		price = p.a.o.Price(p.c.estimate(), p.a.o.MaxOut)
+	}
+	if money := p.t.Purse.Cost - p.claim.Usage.Cost; money <= 0 || price > money {
+		return &runner.StopError{Reason: runner.CostBudget, Err: fmt.Errorf("the next call may cost $%.4f, $%.4f are left", dollars(price), dollars(max(0, money)))}
+	}
+	return nil
+}
+
+func dollars(m runner.Money) float64 { return float64(m) / float64(runner.Dollar) }
+
+// act does what the reply asks for. over says that the phase has ended.
+func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
+	calls := p.read(r)
+	m := Message{Role: Assistant, Content: strings.ToValidUTF8(r.Content, "\uFFFD")}
+	for _, c := range calls {
+		m.Calls = append(m.Calls, c.Call)
+	}
+	if m.Content == "" && len(m.Calls) == 0 {
+		m.Content = "(empty reply)" // several providers refuse an empty message
+	}
+	p.say(m)
+	p.event(Event{Step: "reply", Text: oneLine(r.Content, 200)})
+
+	whole := r.Finish != FinishLength && r.Finish != FinishFilter
+	if len(calls) > 0 && whole {
+		p.idle = 0
+		return p.perform(ctx, calls)
+	}
+	p.idle++
+	var remark string
+	switch {
+	case r.Finish == FinishLength:
+		remark = fmt.Sprintf("The reply was cut at %d tokens and nothing of it was done. Go on in smaller steps: one call at a time, long files in parts (write_file the beginning, then edit_file to append).", p.a.o.MaxOut)
+	case r.Finish == FinishFilter:
+		remark = "The provider's content filter stopped the reply and nothing of it was done. Go on in other words, with the work only."
+	default:
+		remark = "No tool was called, so nothing was done. Go on through the tools. When the phase is done call " + verifyTool + "; if it cannot be done call " + giveUpTool + "."
+	}
+	if p.idle == mostIdle {
+		remark = fmt.Sprintf("%d replies in a row did nothing; the phase ends here.", p.idle)
+		p.stopped("%d replies in a row did nothing (the last ended with %q)", p.idle, r.Finish)
+	}
+	for _, c := range calls {
+		p.say(Message{Role: Result, CallID: c.ID, Content: Failed + remark})
+	}
+	if len(calls) == 0 {
+		p.say(Message{Role: User, Content: "[harness] " + remark})
+	}
+	p.event(Event{Step: "nudge", Text: remark})
+	return p.idle == mostIdle, nil
+}
+
+// remarks are what the harness has to say after a turn, to ride at the end of
+// the newest result; over says that the phase ends because it is stuck.
+func (p *phase) remarks(results []string, circles []finding) (text string, over bool) {
+	var all []string
+	for _, f := range circles {
+		if f.Stop {
+			p.stopped("it was stuck. %s", f.Text)
+			return "[harness] " + f.Text + " The phase ends here.", true
+		}
+		if !p.nudged[f.Rule] {
+			p.nudged[f.Rule] = true
+			all = append(all, f.Text)
+		}
+	}
+	more := 0
+	for _, r := range results {
+		more += len(r)
+	}
+	if text := p.full(more); text != "" {
+		all = append(all, text)
+	}
+	if left := p.a.o.Turns - p.turn; left == 5 {
+		all = append(all, fmt.Sprintf("%d turns are left in this phase. Bring it to an end: ask for verification of what holds, or write notes for whoever goes on.", left))
+	}
+	if n := p.next(); !p.nudged["purse"] && p.t.Purse.Tokens-p.claim.Usage.Tokens < 4*n {
+		p.nudged["purse"] = true
+		all = append(all, "The token budget is nearly spent: three or four replies are left. Bring the work to an end or write notes for whoever goes on.")
+	}
+	if len(all) == 0 {
+		return "", false
+	}
+	p.event(Event{Step: "nudge", Text: strings.Join(all, " ")})
+	return "[harness] " + strings.Join(all, "\n[harness] "), false
+}

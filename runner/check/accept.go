@@ -1,0 +1,275 @@
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// perform performs the acceptance of row once, on a checkout of its own, with
+// data of its own. There must be a browser; ok is false if the tree does not
+// say how its application is started.
+func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patience time.Duration) (p performance, ok bool, err error) {
+	dir, done, err := g.checkout(ctx, tree)
+	if err != nil {
+		return performance{}, false, err
+	}
+	defer done()
+	start, err := startCommand(dir, g.o.Start)
+	if err != nil || start == "" {
+		return performance{}, false, err
+	}
+	g.mu.Lock()
+	steps, err := fill(row.Acceptance, row.Data, g.o.Rand)
+	g.mu.Unlock()
+	if err != nil {
+		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
+	}
+	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: patience})
+	if ctx.Err() != nil {
+		return performance{}, false, context.Cause(ctx) // whatever it says of the application then
+	}
+	if err != nil {
+		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
+	}
+	return performance{Tree: tree, Steps: steps, Acceptance: a}, true, nil
+}
+
+// accept performs the acceptance of row on tree, and once more if it does not
+// pass. A browser that breaks down is neither pass nor fail.
+func (g *Gates) accept(ctx context.Context, tree string, row runner.Row) ([]performance, finding, error) {
+	var ps []performance
+	var fs []finding
+	// The repetition only has to show whether the first one was a matter of luck.
+	for _, patience := range []time.Duration{0, short} {
+		p, ok, err := g.perform(ctx, tree, row, patience)
+		if err != nil {
+			return ps, finding{}, err
+		}
+		if !ok {
+			return ps, failed("", "The acceptance of %s cannot be performed: nothing says how the application is started. Give package.json a start script (or a Go main package, or a Procfile with a web line).", row.ID), nil
+		}
+		ps = append(ps, p)
+		f := judgeAcceptance(p)
+		fs = append(fs, f)
+		if f.passed() {
+			break
+		}
+	}
+	if len(fs) == 1 {
+		return ps, fs[0], nil
+	}
+	return ps, judgeTwice(ps[0], fs[0], ps[1], fs[1]), nil
+}
+
+// judgeAcceptance says whether a performance shows the feature.
+func judgeAcceptance(p performance) finding {
+	f := finding{Counts: runner.Counts{Run: p.Executed, Passed: p.Succeeded, Failed: p.Executed - p.Succeeded}}
+	switch {
+	case p.Broken != "":
+		f.Outcome, f.Reason = runner.Inconclusive, fmt.Sprintf("The browser failed while the acceptance of %s was performed: %s", p.Feature, shorten(p.Broken, 3, mostChars))
+	case !p.Passed || len(p.Failures) > 0:
+		f.Outcome, f.Detail = runner.Failed, acceptanceDetail(p)
+		f.Reason = fmt.Sprintf("The acceptance of %s fails in the browser: %s.", p.Feature, shorten(strings.Join(p.Failures, "; "), 3, mostChars))
+	case p.Executed < len(p.Steps) || p.Succeeded < p.Executed || p.Executed == 0:
+		f.Outcome = runner.Inconclusive
+		f.Reason = fmt.Sprintf("The acceptance of %s is said to pass, but only %d of its %d steps were performed.", p.Feature, p.Succeeded, len(p.Steps))
+	default:
+		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s).", p.Feature, plural(p.Succeeded, "step", "steps"))
+	}
+	return f
+}
+
+// judgeTwice weighs a performance that did not pass and its repetition.
+func judgeTwice(p performance, first finding, q performance, second finding) finding {
+	switch {
+	case p.Broken != "" && second.passed():
+		return second
+	case p.Broken != "" && q.Broken == "":
+		second.Outcome = runner.Inconclusive
+		second.Reason += " Before that: " + first.Reason
+		return second
+	}
+	if first.Outcome == runner.Failed && second.Outcome == runner.Inconclusive {
+		second.Reason += " Before that: " + first.Reason
+	}
+	return judgeBoth(first, second)
+}
+
+// acceptanceDetail is what an agent needs to know of a failed performance.
+func acceptanceDetail(p performance) string {
+	var b strings.Builder
+	for _, f := range p.Failures {
+		b.WriteString("FAIL " + shorten(clean(f), mostLines, mostChars) + "\n")
+	}
+	b.WriteString("steps (data is drawn anew for each run):\n")
+	for _, s := range p.Steps {
+		line, err := json.Marshal(s)
+		if err == nil { // unreachable unless a Step holds what JSON cannot say
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
+	}
+	for _, part := range []struct{ what, text string }{
+		{"page", p.Aria}, {"console", strings.Join(p.Console, "\n")}, {"network", strings.Join(p.Network, "\n")}, {"application log", p.Server},
+	} {
+		if t := strings.TrimSpace(clean(part.text)); t != "" {
+			fmt.Fprintf(&b, "%s:\n%s", part.what, indent(tail(t, 1200)))
+		}
+	}
+	return limit(b.String(), mostDetail)
+}
+
+// A parentRun is what the acceptance said of the parent tree.
+type parentRun struct {
+	finding
+	performances []performance // none: there is no application to start
+	held         bool          // twice
+}
+
+// short is the patience where something is looked for that most likely is not
+// there: on a parent, and after a failure.
+const short = 2 * time.Second
+
+// onParent performs the acceptance of j's feature on the parent, once for each
+// parent: a scenario that holds before the work proves nothing afterwards.
+func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
+	key, err := acceptanceKey(j.Parent, j.Feature.Row)
+	if err != nil {
+		return parentRun{}, err
+	}
+	g.mu.Lock()
+	run, known := g.held[key]
+	g.mu.Unlock()
+	if known {
+		return run, nil
+	}
+	passes := 0
+	for range 3 { // two that pass, and one for a browser that broke down
+		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, short)
+		if _, unready := errors.AsType[*setupError](err); unready {
+			ok, err = false, nil // nothing to start where nothing can be set up
+		}
+		if err != nil {
+			return parentRun{}, err
+		}
+		if !ok {
+			break
+		}
+		run.performances = append(run.performances, p)
+		run.finding = judgeAcceptance(p)
+		if run.passed() {
+			passes++
+		}
+		if run.held = passes == 2; run.held || run.Outcome == runner.Failed {
+			break
+		}
+	}
+	if passes == 1 {
+		run.Outcome = runner.Inconclusive
+		run.Reason = "Before the work began, the acceptance passed once and once it did not: flaky. " + run.Reason
+	}
+	if run.Outcome != runner.Inconclusive {
+		g.mu.Lock()
+		g.held[key] = run
+		g.mu.Unlock()
+	}
+	return run, nil
+}
+
+func acceptanceKey(parent string, row runner.Row) (string, error) {
+	data, err := json.Marshal([]any{parent, row.ID, row.Acceptance, row.Data})
+	if err != nil {
+		return "", fmt.Errorf("acceptance of %s: %w", row.ID, err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+var (
+	mainPackage = regexp.MustCompile(`(?m)^package main\b`)
+	procfileWeb = regexp.MustCompile(`(?m)^web:[ \t]*(\S.*)$`)
+)
+
+// startCommand finds out how the application in dir is started: by override,
+// else by its start script, its server.js, its Procfile or its Go main package.
+// "" means that the project does not say.
+func startCommand(dir, override string) (string, error) {
+	if override != "" {
+		return override, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	scripts, err := npmScripts(root)
+	if err != nil {
+		return "", err
+	}
+	if start := scripts["start"]; start != "" {
+		if pre := scripts["prestart"]; pre != "" {
+			start = pre + " && " + start
+		}
+		if _, err := root.Stat("node_modules/.bin"); err == nil {
+			start = `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ` + start
+		}
+		return start, nil
+	}
+	if web, err := readFile(root, "Procfile", 1<<16); err == nil {
+		if m := procfileWeb.FindSubmatch(web); m != nil {
+			return string(m[1]), nil
+		}
+	}
+	if _, err := root.Stat("package.json"); err == nil {
+		if _, err := root.Stat("server.js"); err == nil {
+			return "node server.js", nil // npm's own default
+		}
+	}
+	if _, err := root.Stat("go.mod"); err != nil {
+		return "", nil
+	}
+	if isMain(root, ".") {
+		return "go run .", nil
+	}
+	var mains []string
+	if cmds, err := root.Open("cmd"); err == nil {
+		defer cmds.Close()
+		entries, _ := cmds.ReadDir(-1)
+		for _, e := range entries {
+			if d := path.Join("cmd", e.Name()); e.IsDir() && isMain(root, d) {
+				mains = append(mains, d)
+			}
+		}
+	}
+	if len(mains) == 1 {
+		return "go run ./" + mains[0], nil
+	}
+	return "", nil
+}
+
+func isMain(root *os.Root, dir string) bool {
+	d, err := root.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	entries, _ := d.ReadDir(-1)
+	for _, e := range entries {
+		if n := e.Name(); strings.HasSuffix(n, ".go") && !strings.HasSuffix(n, "_test.go") {
+			if src, err := readFile(root, path.Join(dir, n), 4<<20); err == nil && mainPackage.Match(src) {
+				return true
+			}
+		}
+	}
+	return false
+}

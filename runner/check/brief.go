@@ -1,0 +1,150 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// What an agent gets to read of a failure is short: more of it does not help a
+// model, and every byte is paid for again in each later turn.
+const (
+	mostDetail   = 6 << 10 // bytes of a verdict's detail
+	mostFailures = 8
+	mostLines    = 12 // of one failure
+	mostChars    = 700
+)
+
+// brief renders failures: each with its place and message, equal ones folded.
+func brief(cases []testCase) string {
+	type group struct {
+		testCase
+		more []string
+	}
+	var groups []*group
+	at := map[string]*group{}
+	for _, c := range cases {
+		sig := signature(c)
+		if g := at[sig]; g != nil {
+			g.more = append(g.more, c.String())
+			continue
+		}
+		g := &group{testCase: c}
+		at[sig] = g
+		groups = append(groups, g)
+	}
+	var b strings.Builder
+	for i, g := range groups {
+		if i == mostFailures {
+			fmt.Fprintf(&b, "(and %d more failures of other kinds)\n", len(groups)-i)
+			break
+		}
+		fmt.Fprintf(&b, "FAIL %s [%s]\n", g, g.Kind)
+		if m := shorten(ownFrames(clean(g.Message)), mostLines, mostChars); m != "" {
+			b.WriteString(indent(m))
+		}
+		if n := len(g.more); n > 0 {
+			fmt.Fprintf(&b, "  (+%d more with the same error: %s)\n", n, shorten(strings.Join(g.more, "; "), 1, 200))
+		}
+	}
+	return limit(b.String(), mostDetail)
+}
+
+var (
+	numbers = regexp.MustCompile(`\d+`)
+	// CSI, OSC, DCS and two-byte escapes, then the other controls but tab and newline.
+	escapes = regexp.MustCompile("\x1b\\[[0-9;:?<=>!]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[PX^_][^\x1b]*\x1b\\\\|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
+	foreign = regexp.MustCompile(`^\s*at .*(node:|node_modules/|\(<anonymous>\))|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
+)
+
+// signature folds failures that differ only in numbers.
+func signature(c testCase) string {
+	if c.Message == "" {
+		return c.id()
+	}
+	return string(c.Kind) + numbers.ReplaceAllString(ownFrames(clean(c.Message)), "#")
+}
+
+// clean makes output fit for reading: no terminal escapes, valid UTF-8.
+func clean(s string) string {
+	return strings.ToValidUTF8(escapes.ReplaceAllString(s, ""), "\uFFFD")
+}
+
+// ownFrames drops stack frames outside the project.
+func ownFrames(s string) string {
+	var b strings.Builder
+	drop := false
+	for l := range strings.Lines(s) {
+		if drop && strings.HasPrefix(l, "\t") { // the place of a Go frame that was dropped
+			drop = false
+			continue
+		}
+		drop = foreign.MatchString(l)
+		if !drop {
+			b.WriteString(l)
+		}
+	}
+	return b.String()
+}
+
+// shorten keeps the first lines and characters of s.
+func shorten(s string, lines, chars int) string {
+	s = strings.TrimSpace(s)
+	cut := false
+	if parts := strings.SplitN(s, "\n", lines+1); len(parts) > lines {
+		s, cut = strings.Join(parts[:lines], "\n"), true
+	}
+	if len(s) > chars {
+		s, cut = strings.ToValidUTF8(s[:chars], ""), true
+	}
+	if cut {
+		s += " […]"
+	}
+	return s
+}
+
+// tail keeps the last bytes of s, from the start of a line.
+func tail(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	s = s[len(s)-most:]
+	if _, rest, ok := strings.Cut(s, "\n"); ok {
+		s = rest
+	}
+	return "[…]\n" + strings.ToValidUTF8(s, "")
+}
+
+// limit cuts s to most bytes, and says so.
+func limit(s string, most int) string {
+	const mark = "\n[… shortened]\n"
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len(mark)], "") + mark
+}
+
+func indent(s string) string {
+	var b strings.Builder
+	for l := range strings.Lines(s) {
+		b.WriteString("  " + strings.TrimRight(l, " \n") + "\n")
+	}
+	return b.String()
+}
+
+// list names up to six things in a sentence.
+func list(names []string) string {
+	const most = 6
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func names(cases []testCase) []string {
+	var out []string
+	for _, c := range cases {
+		out = append(out, c.String())
+	}
+	return out
+}

@@ -1,0 +1,279 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+)
+
+// prepared is a tree laid out and set up, never run in: checkouts are copies of
+// it, so that no run sees what another left behind.
+type prepared struct {
+	dir   string
+	setup error // a [*setupError], or nil
+	used  int
+}
+
+const mostPrepared = 4
+
+// A setupError says that the setup command failed in a checkout.
+type setupError struct {
+	tree, command string
+	out           sandbox.Output
+}
+
+func (e *setupError) Error() string {
+	return fmt.Sprintf("setup %q of %s: exit code %d", e.command, e.tree, e.out.Code)
+}
+
+func (e *setupError) finding() finding {
+	how := fmt.Sprintf("ended with exit code %d", e.out.Code)
+	if e.out.TimedOut {
+		how = "did not end in time"
+	}
+	return failed(tail(clean(e.out.Text), mostDetail-200), "The setup command `%s` %s in a clean checkout. Keep the project in a state in which it works.", e.command, how)
+}
+
+// prepare lays tree out once and runs the setup in it. A setup that fails is
+// tried again from the start, now and whenever it is asked for: it may need the
+// network.
+func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
+	g.mu.Lock()
+	p := g.prepared[tree]
+	g.mu.Unlock()
+	for try := 0; p == nil || p.setup != nil && try < 2; try++ {
+		if p != nil {
+			remove(p.dir)
+		}
+		dir, err := g.export(ctx, tree, "tree")
+		if err != nil {
+			return nil, err
+		}
+		p = &prepared{dir: dir, setup: g.setUp(ctx, tree, dir)}
+		if _, ok := errors.AsType[*setupError](p.setup); p.setup != nil && !ok {
+			remove(dir)
+			return nil, p.setup
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serial++
+	p.used = g.serial
+	g.prepared[tree] = p
+	for len(g.prepared) > mostPrepared {
+		oldest := tree
+		for t, o := range g.prepared {
+			if o.used < g.prepared[oldest].used {
+				oldest = t
+			}
+		}
+		remove(g.prepared[oldest].dir)
+		delete(g.prepared, oldest)
+	}
+	return p, nil
+}
+
+// checkout lays tree out for one run, set up.
+func (g *Gates) checkout(ctx context.Context, tree string) (dir string, done func(), err error) {
+	p, err := g.prepare(ctx, tree)
+	if err != nil {
+		return "", nil, err
+	}
+	if p.setup != nil {
+		return "", nil, p.setup
+	}
+	dir, err = g.scratch("run")
+	if err != nil {
+		return "", nil, err
+	}
+	if err := copyTree(p.dir, dir); err != nil {
+		remove(dir)
+		return "", nil, fmt.Errorf("copy checkout of %s: %w", tree, err)
+	}
+	if err := g.o.Own(dir); err != nil {
+		remove(dir)
+		return "", nil, fmt.Errorf("own checkout of %s: %w", tree, err)
+	}
+	return dir, func() { remove(dir) }, nil
+}
+
+// mixed lays out the tree parent with those files of tree that paths name; what
+// tree does not have is removed.
+func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) (dir string, done func(), err error) {
+	from, err := g.prepare(ctx, tree)
+	if err != nil {
+		return "", nil, err
+	}
+	if from.setup != nil {
+		return "", nil, from.setup
+	}
+	if g.o.Setup != "" && slices.ContainsFunc(paths, isManifest) {
+		// What the manifests ask for is set up anew. A setup that builds the
+		// project may fail for want of the feature; then the parent's must do.
+		dir, err = g.export(ctx, parent, "run")
+		if err != nil {
+			return "", nil, err
+		}
+		done = func() { remove(dir) }
+		err = transplant(from.dir, dir, paths)
+		if err == nil {
+			err = g.setUp(ctx, parent, dir)
+		}
+		if err == nil {
+			return dir, done, nil
+		}
+		done()
+		if _, ok := errors.AsType[*setupError](err); !ok {
+			return "", nil, err
+		}
+	}
+	dir, done, err = g.checkout(ctx, parent)
+	if err != nil {
+		return "", nil, err
+	}
+	err = transplant(from.dir, dir, paths)
+	if err == nil {
+		err = g.o.Own(dir)
+	}
+	if err != nil {
+		done()
+		return "", nil, fmt.Errorf("put the tests of %s into %s: %w", tree, parent, err)
+	}
+	return dir, done, nil
+}
+
+func (g *Gates) export(ctx context.Context, tree, kind string) (string, error) {
+	dir, err := g.scratch(kind)
+	if err != nil {
+		return "", err
+	}
+	if err := g.o.Trees.Export(ctx, tree, dir); err != nil {
+		remove(dir)
+		return "", fmt.Errorf("check out %s: %w", tree, err)
+	}
+	return dir, nil
+}
+
+func (g *Gates) setUp(ctx context.Context, tree, dir string) error {
+	if g.o.Setup == "" {
+		return nil
+	}
+	if err := g.o.Own(dir); err != nil {
+		return fmt.Errorf("own checkout of %s: %w", tree, err)
+	}
+	out, err := g.run(ctx, g.o.Run, sandbox.Command{Argv: []string{"sh", "-c", g.o.Setup}, Dir: dir, Net: g.o.SetupNet})
+	if err != nil {
+		return fmt.Errorf("setup of %s: %w", tree, err)
+	}
+	if out.Code != 0 || out.TimedOut {
+		return &setupError{tree: tree, command: g.o.Setup, out: out}
+	}
+	return nil
+}
+
+// scratch makes a directory of the gates' own.
+func (g *Gates) scratch(kind string) (string, error) {
+	dir, err := os.MkdirTemp(g.dir, kind+"-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // #nosec G302 -- commands run as another user and must get in
+	}
+	if err != nil {
+		return "", fmt.Errorf("make checkout: %w", err)
+	}
+	return dir, nil
+}
+
+// remove drops a checkout. One that cannot be removed costs disk and nothing else.
+func remove(dir string) { _ = os.RemoveAll(dir) }
+
+// copyTree copies what is in from into to, which is empty. Both may hold
+// whatever the candidate put there; neither is left by way of a link.
+func copyTree(from, to string) error {
+	src, dst, err := open2(from, to)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	defer dst.Close()
+	return fs.WalkDir(src.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == "." {
+			return err
+		}
+		return copyEntry(src, dst, p)
+	})
+}
+
+// transplant makes paths in to as they are in from, absent ones included.
+func transplant(from, to string, paths []string) error {
+	src, dst, err := open2(from, to)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	defer dst.Close()
+	for _, p := range paths {
+		if err := dst.RemoveAll(p); err != nil {
+			return err
+		}
+		if _, err := src.Lstat(p); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := dst.MkdirAll(path.Dir(p), 0o755); err != nil {
+			return err
+		}
+		if err := copyEntry(src, dst, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func open2(from, to string) (src, dst *os.Root, err error) {
+	if src, err = os.OpenRoot(from); err != nil {
+		return nil, nil, err
+	}
+	if dst, err = os.OpenRoot(to); err != nil {
+		src.Close()
+		return nil, nil, err
+	}
+	return src, dst, nil
+}
+
+func copyEntry(src, dst *os.Root, p string) error {
+	p = filepath.FromSlash(p)
+	info, err := src.Lstat(p)
+	if err != nil {
+		return err
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return dst.Mkdir(p, mode.Perm()|0o700)
+	case mode&fs.ModeSymlink != 0:
+		target, err := src.Readlink(p)
+		if err != nil {
+			return err
+		}
+		return dst.Symlink(target, p)
+	case !mode.IsRegular():
+		return nil // a socket or pipe that the setup left; none is in a tree
+	}
+	in, err := src.Open(p)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := dst.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

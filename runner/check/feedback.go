@@ -1,0 +1,94 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// Feedback runs the project's tests where the agent works, in dir, and says in
+// brief what came out and what changed since it was last asked. It is no
+// verdict: nothing here was checked out clean. scope is a path, or a pattern
+// for the names of tests; "", "all" and "changed" mean all of them.
+func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error) {
+	if scope == "all" || scope == "changed" {
+		scope = ""
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("run the tests: %w", err)
+	}
+	r, err := g.test(ctx, g.o.Work, real, scope)
+	if err != nil {
+		return "", fmt.Errorf("run the tests: %w", err)
+	}
+	key := real + "\x00" + scope
+	g.mu.Lock()
+	before, known := g.feedback[key]
+	g.feedback[key] = r
+	g.mu.Unlock()
+	if !known {
+		return feedback(r, nil), nil
+	}
+	return feedback(r, &before), nil
+}
+
+// feedback renders a report for the agent.
+func feedback(r report, before *report) string {
+	if r.Command == "" {
+		return "The project has no tests yet: no test script in package.json, no go.mod, no test file that a known runner would find."
+	}
+	n := counts(r.leaves())
+	bad := r.failed()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d failed%s, %d passed%s, %.1f s: %s\n", n.Failed, delta(bad, before), n.Passed, skippedToo(n), r.Wall.Seconds(), r.Command)
+	f, believed := judgeRun(r)
+	switch {
+	case !believed:
+		b.WriteString(f.Reason + "\n")
+		if len(bad) == 0 {
+			b.WriteString(f.Detail)
+		}
+	case n.Run == 0:
+		b.WriteString("No test was run at all; that is not a pass.\n")
+	}
+	if len(bad) > 0 {
+		b.WriteString(brief(bad))
+	}
+	return limit(b.String(), mostDetail)
+}
+
+func skippedToo(n runner.Counts) string {
+	if n.Skipped == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d skipped", n.Skipped)
+}
+
+// delta names what fails now and did not, and what failed and passes now.
+func delta(bad []testCase, before *report) string {
+	if before == nil {
+		return ""
+	}
+	in := func(cs []testCase, c testCase) bool {
+		return slices.ContainsFunc(cs, func(o testCase) bool { return o.id() == c.id() })
+	}
+	was := before.failed()
+	fresh := slices.DeleteFunc(slices.Clone(bad), func(c testCase) bool { return in(was, c) })
+	fixed := slices.DeleteFunc(slices.Clone(was), func(c testCase) bool { return in(bad, c) })
+	var parts []string
+	if len(fresh) > 0 {
+		parts = append(parts, fmt.Sprintf("%d new: %s", len(fresh), list(names(fresh))))
+	}
+	if len(fixed) > 0 {
+		parts = append(parts, fmt.Sprintf("no longer failing: %s", list(names(fixed))))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "the same as before")
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
+}

@@ -1,0 +1,172 @@
+// Package check judges candidates: the gates, the reports of the tests, the
+// verdict.
+//
+// It promises that a verdict rests on runs that it made itself, in checkouts of
+// exactly the tree in question, and that a run of which not everything is known
+// is never a pass. What an agent says is not among its inputs. Each gate is a
+// pure judgement over recorded runs (judge.go); what makes the runs is apart.
+//
+// It does not promise to see through tests that are made to deceive: code under
+// test shares a process with its tests, so their word is guarded (a nonce, the
+// natural end of each test file, the tests that the sources declare) but not
+// beyond forgery. The acceptance in a browser is the authority.
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+)
+
+// A Runner runs commands that may be hostile. Package sandbox has it; a small
+// one that isolates nothing is in this package's tests.
+type Runner interface {
+	// Run returns what became of the command; an error means that it could not
+	// be run as asked. Output.Bytes counts all that was written, also what
+	// Output.Log does not hold.
+	Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error)
+}
+
+// An E2E says when a feature's acceptance is performed.
+type E2E string
+
+// When the acceptance is performed.
+const (
+	E2ERequired E2E = "required" // always; a feature without one fails
+	E2EAuto     E2E = "auto"     // where the feature has one and there is a browser
+	E2EOff      E2E = "off"
+)
+
+// Options is what the gates work with.
+type Options struct {
+	Trees   Trees
+	Browser Browser                 // nil: none on this machine
+	Run     Runner                  // for judgements; best as a user whom the agent's commands cannot touch
+	Own     func(path string) error // gives path and all below it to the user of Run; nil: nothing to do
+	Work    Runner                  // for Feedback, as the user of the agent's work tree; nil: Run
+
+	Dir string // private to the gates, for checkouts and logs; commands must be able to enter it
+
+	Test  string // command that runs the tests; "": as the project says
+	Setup string // command that readies a checkout; "": nothing
+	Start string // command that starts the application; "": as the project says
+	URL   string // where it answers; see [App]
+	TDD   bool   // the feature's tests must have been seen to fail
+	E2E   E2E
+
+	SetupNet    sandbox.Net // network of the setup command; tests get Local
+	Env         []string    // for every command: caches, proxies
+	Read, Write []string    // directories outside the checkout that every command may use: caches
+	Rand        io.Reader   // for nonces and placeholders
+	Now         func() time.Time
+	Timeout     time.Duration // of one run of the tests, and of one setup; 0: ten minutes
+}
+
+// Gates implements [runner.Gates].
+type Gates struct {
+	o   Options
+	dir string
+
+	mu       sync.Mutex
+	serial   int
+	prepared map[string]*prepared // by commit or tree
+	parents  map[string]report    // by parent commit
+	held     map[string]parentRun // by parent and acceptance
+	green    *recorded            // of the last candidate that was green
+	feedback map[string]report    // by directory and scope
+}
+
+// A recorded report is that of a tree.
+type recorded struct {
+	tree   string
+	report report
+}
+
+// Open makes gates that keep their files in o.Dir.
+func Open(o Options) (*Gates, error) {
+	o.E2E = cmp.Or(o.E2E, E2EAuto)
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Minute)
+	if o.Own == nil {
+		o.Own = func(string) error { return nil }
+	}
+	if o.Work == nil {
+		o.Work = o.Run
+	}
+	var errs []error
+	for what, there := range map[string]bool{"trees": o.Trees != nil, "a runner": o.Run != nil, "randomness": o.Rand != nil, "a clock": o.Now != nil} {
+		if !there {
+			errs = append(errs, fmt.Errorf("gates need %s", what))
+		}
+	}
+	switch o.E2E {
+	case E2ERequired:
+		if o.Browser == nil {
+			errs = append(errs, errors.New("e2e is required but there is no browser: install one, or set e2e to auto"))
+		}
+	case E2EAuto, E2EOff:
+	default:
+		errs = append(errs, fmt.Errorf("e2e: %q is none of required, auto, off", o.E2E))
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		errs = append(errs, fmt.Errorf("directory of the gates: %w", err))
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err == nil {
+		// What runners say names real paths, and is made relative to them.
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+	}
+	if errs = append(errs, err); errors.Join(errs...) != nil {
+		return nil, errors.Join(errs...)
+	}
+	return &Gates{
+		o: o, dir: dir,
+		prepared: map[string]*prepared{},
+		parents:  map[string]report{},
+		held:     map[string]parentRun{},
+		feedback: map[string]report{},
+	}, nil
+}
+
+// Judge gives a verdict on exactly c.Tree. The first gate that fails decides.
+func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, error) {
+	j := &judgement{Candidate: c, now: g.o.Now}
+	gates := []gate{g.audit, g.red, g.passes, g.falsifiable, g.acceptance, g.regression}
+	if c.Phase == runner.Tests {
+		gates = []gate{g.audit, g.already, g.failing}
+	}
+	for _, ask := range gates {
+		err := ask(ctx, j)
+		if setup, ok := errors.AsType[*setupError](err); ok {
+			j.decide("setup", c.Tree, setup.finding())
+			err = nil
+		}
+		if ctx.Err() != nil {
+			return runner.Verdict{}, fmt.Errorf("judge %s: %w", c.Feature.ID, context.Cause(ctx))
+		}
+		if err != nil {
+			return runner.Verdict{}, fmt.Errorf("judge %s: %w", c.Feature.ID, err)
+		}
+		if j.decided() {
+			break
+		}
+	}
+	if !j.decided() {
+		j.pass()
+	}
+	return j.close()
+}
+
+// A gate makes the runs that one check of a verdict rests on, and records what
+// they say.
+type gate func(context.Context, *judgement) error

@@ -1,0 +1,300 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// A finding is what one gate concludes from recorded runs.
+type finding struct {
+	Outcome runner.Outcome // "": the gate is passed
+	Reason  string
+	Detail  string
+	Counts  runner.Counts
+}
+
+func (f finding) passed() bool { return f.Outcome == "" }
+
+func failed(detail, format string, args ...any) finding {
+	return finding{Outcome: runner.Failed, Reason: fmt.Sprintf(format, args...), Detail: detail}
+}
+
+// judgeRed says whether the candidate's tests, wrote, fail without its code for
+// the reason that the feature is missing. parent is the report of the parent
+// tree, red that of the tree with the new tests and without the feature. What a
+// test needs beyond the project itself must be there when it is written;
+// lenient forgives that, for tests whose packages came with the implementation.
+func judgeRed(parent, red report, wrote []string, lenient bool) finding {
+	if f, ok := judgeRun(red); !ok {
+		return f
+	}
+	n := sortOut(parent, red, wrote, lenient)
+	all := slices.Concat(n.proper, n.wrong, n.passing)
+	f := finding{Counts: counts(all)}
+	switch {
+	case len(n.wrong) > 0: // first: a test that dies takes others with it
+		f.Outcome, f.Detail = runner.Failed, brief(n.wrong)
+		f.Reason = wrongReason(n.wrong)
+	case len(n.broken) > 0:
+		f.Outcome, f.Detail = runner.Failed, brief(n.broken)
+		f.Reason = fmt.Sprintf("%s now: %s. Restore what the earlier tests need; if the feature contradicts them, use cannot_complete with kind conflict.",
+			plural(len(n.broken), "earlier test that passed before fails", "earlier tests that passed before fail"), list(names(n.broken)))
+	case len(n.vanished) > 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("Earlier tests are gone or skipped (`%s`): %s. Earlier tests stay; put them back under the same name.", red.Command, list(n.vanished))
+	case len(n.proper) > 0:
+		f.Reason = fmt.Sprintf("%s without the feature, as it should: %s", plural(len(n.proper), "new test fails", "new tests fail"), list(names(n.proper)))
+		if len(n.passing) > 0 {
+			f.Reason += fmt.Sprintf("; %s already and so proves nothing: %s", plural(len(n.passing), "new test passes", "new tests pass"), list(names(n.passing)))
+		}
+		f.Reason += "."
+	case len(wrote) == 0:
+		f.Outcome = runner.Failed
+		f.Reason = "No test file was added or changed. Write tests for the feature that fail as long as it is missing."
+	case len(n.passing) > 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("%s although the feature is not there, and so does not test it: %s. Make the tests look at what the feature adds: they must fail now by an assertion.",
+			plural(len(n.passing), "new test passes", "new tests pass"), list(names(n.passing)))
+	default:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("Test files were changed (%s), but `%s` ran no new test from them. Put the tests where that command finds them, under names of their own, not skipped.",
+			list(wrote), red.Command)
+	}
+	return f
+}
+
+// news is what a run says beyond the parent's.
+type news struct {
+	proper   []testCase // new, and fail because the feature is missing
+	wrong    []testCase // new, and fail for another reason
+	passing  []testCase // new, and pass
+	broken   []testCase // not new, passed before, and fail
+	vanished []string   // not new, passed before, and are gone or skipped
+}
+
+func sortOut(parent, red report, wrote []string, lenient bool) news {
+	var n news
+	before, now, dead, deadBefore := parent.index(), red.index(), red.unloaded(), parent.unloaded()
+	weak := !slices.ContainsFunc(red.Cases, func(c testCase) bool { return !c.Weak })
+	for _, c := range red.leaves() {
+		old, known := before[c.id()]
+		switch {
+		case c.State == skip:
+		case c.Weak && !weak: // beside real reports it is a linter or a compiler, say, and green asks for it
+		case c.Load:
+			// Its cases are unknown: new, if it was written now and loaded before or was not there.
+			_, was := deadBefore[c.File]
+			switch {
+			case !touches(wrote, c.File):
+				if !was {
+					n.broken = append(n.broken, c)
+				}
+			case proves(c.Kind, lenient):
+				n.proper = append(n.proper, c)
+			default:
+				n.wrong = append(n.wrong, c)
+			}
+		case known && c.Weak && c.State == fail && old.State == pass && len(wrote) > 0:
+			n.proper = append(n.proper, c)
+		case known && c.State == fail && old.State == pass:
+			n.broken = append(n.broken, c)
+		case c.Weak && c.State == pass:
+			if len(wrote) > 0 {
+				n.passing = append(n.passing, c)
+			}
+		case known:
+		case c.State == pass:
+			n.passing = append(n.passing, c)
+		case proves(c.Kind, lenient) || c.Weak:
+			n.proper = append(n.proper, c)
+		default:
+			n.wrong = append(n.wrong, c)
+		}
+	}
+	for _, c := range parent.leaves() {
+		if c.State != pass || c.Weak || c.Load {
+			continue
+		}
+		if _, unknown := dead[c.File]; unknown {
+			continue
+		}
+		if have, there := now[c.id()]; !there || have.State == skip {
+			n.vanished = append(n.vanished, c.String())
+		}
+	}
+	return n
+}
+
+// proves says whether a failure of kind k shows that the feature is missing.
+func proves(k kind, lenient bool) bool {
+	return k == assertion || k == missing || lenient && k == dependency
+}
+
+// touches says whether file, or package directory file, holds one of wrote.
+func touches(wrote []string, file string) bool {
+	return slices.ContainsFunc(wrote, func(w string) bool {
+		return w == file || file == "." && !strings.Contains(w, "/") || strings.HasPrefix(w, file+"/") && strings.Count(w, "/") == strings.Count(file, "/")+1
+	})
+}
+
+func wrongReason(wrong []testCase) string {
+	hints := map[kind]string{
+		syntax:     "a file with a syntax error tests nothing: mend it",
+		timeout:    "a test that hangs tests nothing: let it fail by an assertion",
+		dependency: "the package is not installed: use what the project has, or what comes with the language",
+		crash:      "a test that dies by itself tests nothing: check with an assertion what it does or throws",
+		unknown:    "see the output",
+	}
+	said := map[kind][]string{}
+	for _, c := range wrong {
+		said[c.Kind] = append(said[c.Kind], c.String())
+	}
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(said)) {
+		parts = append(parts, fmt.Sprintf("%s (%s; %s)", list(said[k]), k, hints[k]))
+	}
+	return "The new tests must fail by an assertion, or because a function or module of the feature is missing. These fail otherwise: " + strings.Join(parts, "; ") + "."
+}
+
+// judgeGreen says whether every test passes and none of those that counted
+// before is gone. red is the report without the feature; nil where the tests
+// need not have been seen to fail.
+func judgeGreen(parent report, red *report, green report) finding {
+	if f, ok := judgeRun(green); !ok {
+		return f
+	}
+	f := finding{Counts: counts(green.leaves())}
+	bad := green.failed()
+	before := parent.index()
+	fresh := slices.DeleteFunc(green.leaves(), func(c testCase) bool { _, known := before[c.id()]; return known || c.State != pass })
+	gone, skipped := lost(parent, green)
+	switch {
+	case len(bad) > 0:
+		f.Outcome, f.Detail = runner.Failed, brief(bad)
+		var since, ever []string
+		for _, c := range bad {
+			switch old, known := before[c.id()]; {
+			case known && old.State == pass:
+				since = append(since, c.String())
+			case known && old.State == fail:
+				ever = append(ever, c.String())
+			}
+		}
+		f.Reason = fmt.Sprintf("%s in a clean checkout (`%s`): %s.", plural(len(bad), "test fails", "tests fail"), green.Command, list(names(bad)))
+		if len(since) > 0 {
+			f.Reason += fmt.Sprintf(" Passed before this feature: %s.", list(since))
+		}
+		if len(ever) > 0 {
+			f.Reason += fmt.Sprintf(" Failed before this feature, too, and must be mended with it: %s.", list(ever))
+		}
+	case f.Counts.Run == 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", green.Command, plus(f.Counts.Skipped, "skipped"))
+	case len(gone) > 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("Tests that ran before this feature are gone: %s. Put them back under the same name; if the feature contradicts them, use cannot_complete with kind conflict.", list(gone))
+	case len(skipped) > 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("Tests that passed before this feature are skipped now: %s. Let them run.", list(skipped))
+	case red != nil:
+		if un := unanswered(parent, *red, green, fresh); len(un) > 0 {
+			f.Outcome = runner.Failed
+			f.Reason = fmt.Sprintf("What failed without the feature does not pass with it, it is not there: %s. A test must fail without the feature and pass with it, under the same name.", list(un))
+		}
+	}
+	if f.passed() {
+		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), plus(f.Counts.Skipped, "skipped"))
+		if weak := slices.DeleteFunc(green.leaves(), func(c testCase) bool { return !c.Weak }); len(weak) > 0 {
+			f.Reason += fmt.Sprintf(" Of %s only the exit code is known, which is weak evidence.", list(names(weak)))
+		}
+	}
+	return f
+}
+
+// judgeRun says whether a report can be believed at all.
+func judgeRun(r report) (finding, bool) {
+	c := counts(r.leaves())
+	with := func(f finding) finding {
+		f.Counts = c
+		return f
+	}
+	switch {
+	case r.Command == "":
+		return failed("", "Nothing says how the project is tested: there is no test script in package.json, no go.mod, and no test file that a known runner would find."), false
+	case r.Hung:
+		return with(failed(limit(clean(r.Tail), mostDetail), "`%s` did not end in time and was stopped after %.0f s. Something waits for ever: an open server, socket or timer, or an endless loop.", r.Command, r.Wall.Seconds())), false
+	case r.Broken != "":
+		return with(failed(limit(brief(r.failed())+clean(r.Tail), mostDetail), "The run of `%s` cannot be believed: %s.", r.Command, shorten(clean(r.Broken), 12, mostChars))), false
+	case len(r.Early) > 0:
+		return with(failed(brief(r.failed()), "Ended before its tests were over: %s. Something called process.exit or os.Exit, or killed the process, so nothing it reported counts. Let tests end by themselves; close servers and timers instead.", list(r.Early))), false
+	}
+	return finding{}, true
+}
+
+// lost names the cases that counted in parent and do not in now.
+func lost(parent, now report) (gone, skipped []string) {
+	have := now.index()
+	for _, c := range parent.leaves() {
+		if c.Load || c.Weak || c.State == skip {
+			continue
+		}
+		switch got, there := have[c.id()]; {
+		case !there:
+			gone = append(gone, c.String())
+		case got.State == skip:
+			skipped = append(skipped, c.String())
+		}
+	}
+	return gone, skipped
+}
+
+// unanswered names what was red and is not among the passes: a case by its name,
+// a file that did not load by any new case in it.
+func unanswered(parent, red, green report, fresh []testCase) []string {
+	before, now := parent.index(), green.index()
+	var names []string
+	for _, c := range red.failed() {
+		if old, known := before[c.id()]; known && !(c.Weak && old.State == pass) {
+			continue
+		}
+		ok := now[c.id()].State == pass
+		if c.Load {
+			ok = slices.ContainsFunc(fresh, func(o testCase) bool { return o.File == c.File })
+		}
+		if !ok {
+			names = append(names, c.String())
+		}
+	}
+	return names
+}
+
+// judgeBoth weighs a run that failed and its repetition.
+func judgeBoth(first, second finding) finding {
+	if first.passed() || !second.passed() {
+		return second
+	}
+	return finding{
+		Outcome: runner.Inconclusive,
+		Reason:  "Failed once and passed once, for the same tree: flaky. The first time: " + first.Reason,
+		Detail:  first.Detail,
+		Counts:  first.Counts,
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func plus(n int, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d %s)", n, what)
+}

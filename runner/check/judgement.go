@@ -1,0 +1,132 @@
+package check
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// A judgement is a verdict in the making, with the runs it rests on.
+type judgement struct {
+	runner.Candidate
+	now     func() time.Time
+	started time.Time // of the gate at work
+	verdict runner.Verdict
+
+	redRun *report // of the parent with the candidate's tests
+	notes  []string
+	logs   map[string]string // name of a file of evidence -> text
+	browse browsing
+}
+
+// browsing is what the browser saw: acceptance.json.
+type browsing struct {
+	Parent     []performance `json:"parent,omitempty"`
+	Candidate  []performance `json:"candidate,omitempty"`
+	Regression []performance `json:"regression,omitempty"`
+}
+
+// A performance is one run of a scenario.
+type performance struct {
+	Tree  string `json:"tree"`
+	Steps []Step `json:"steps"` // as they were performed, with the values drawn for this run
+	Acceptance
+}
+
+func (j *judgement) begin() { j.started = j.now() }
+
+// decide records a gate. One that is not passed is the verdict.
+func (j *judgement) decide(name, tree string, f finding) {
+	j.verdict.Gates = append(j.verdict.Gates, runner.Gate{
+		Name: name, Passed: f.passed(), Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(),
+	})
+	if !f.passed() {
+		j.verdict.Outcome, j.verdict.Reason, j.verdict.Detail = f.Outcome, f.Reason, limit(f.Detail, mostDetail)
+	}
+}
+
+func (j *judgement) decided() bool { return j.verdict.Outcome != "" }
+
+func (j *judgement) note(format string, args ...any) {
+	j.notes = append(j.notes, fmt.Sprintf(format, args...))
+}
+
+// pass is the verdict on a candidate that no gate objected to.
+func (j *judgement) pass() {
+	j.verdict.Outcome = runner.Verified
+	if j.Phase == runner.Tests {
+		j.verdict.Outcome = runner.Red
+	}
+	var said []string
+	for _, g := range j.verdict.Gates {
+		said = append(said, g.Name+": "+g.Reason)
+	}
+	j.verdict.Reason = strings.Join(append(said, j.notes...), " ")
+}
+
+// log keeps a run of the tests as a file of evidence.
+func (j *judgement) log(name, tree string, r report, f finding) {
+	if j.logs == nil {
+		j.logs = map[string]string{}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "command: %s\ntree: %s\n", r.Command, tree)
+	n := counts(r.leaves())
+	fmt.Fprintf(&b, "run %d, passed %d, failed %d, skipped %d, %.1f s\n", n.Run, n.Passed, n.Failed, n.Skipped, r.Wall.Seconds())
+	fmt.Fprintf(&b, "judged: %s %s\n\n", cmp.Or(string(f.Outcome), "passed"), f.Reason)
+	for _, c := range r.leaves() {
+		fmt.Fprintf(&b, "%-4s %s", c.State, c)
+		if c.Kind != "" {
+			fmt.Fprintf(&b, " [%s]", c.Kind)
+		}
+		b.WriteByte('\n')
+	}
+	if bad := r.failed(); len(bad) > 0 {
+		b.WriteString("\n" + brief(bad))
+	}
+	if t := strings.TrimSpace(clean(r.Tail)); t != "" {
+		b.WriteString("\nend of the output:\n" + tail(t, 4<<10) + "\n")
+	}
+	j.logs[name] = limit(b.String(), 64<<10)
+}
+
+// close is the verdict with its files.
+func (j *judgement) close() (runner.Verdict, error) {
+	v := j.verdict
+	proof, err := json.MarshalIndent(struct {
+		Feature string `json:"feature"`
+		Attempt int    `json:"attempt"`
+		Phase   string `json:"phase"`
+		Tree    string `json:"tree"`
+		runner.Verdict
+		Notes []string `json:"notes,omitempty"`
+	}{j.Feature.ID, j.Attempt, string(j.Phase), j.Tree, v, j.notes}, "", "  ")
+	if err != nil {
+		return runner.Verdict{}, fmt.Errorf("write verdict of %s: %w", j.Feature.ID, err)
+	}
+	v.Files = append(v.Files, runner.File{Name: "verdict.json", Data: append(proof, '\n')})
+	for _, name := range []string{"red.txt", "green.txt"} {
+		if text, ok := j.logs[name]; ok {
+			v.Files = append(v.Files, runner.File{Name: name, Data: []byte(text)})
+		}
+	}
+	seen := j.browse.Candidate
+	if v.Outcome == runner.Already {
+		seen = j.browse.Parent
+	}
+	if len(j.browse.Parent)+len(j.browse.Candidate)+len(j.browse.Regression) > 0 {
+		data, err := json.MarshalIndent(j.browse, "", "  ")
+		if err != nil {
+			return runner.Verdict{}, fmt.Errorf("write acceptance of %s: %w", j.Feature.ID, err)
+		}
+		v.Files = append(v.Files, runner.File{Name: "acceptance.json", Data: append(data, '\n')})
+	}
+	if n := len(seen); n > 0 && len(seen[n-1].Screenshot) > 0 {
+		v.Files = append(v.Files, runner.File{Name: "screenshot.png", Data: seen[n-1].Screenshot})
+	}
+	return v, nil
+}

@@ -1,0 +1,224 @@
+package check
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed node/reporter.mjs
+var nodeReporter string
+
+//go:embed node/preload.cjs
+var nodePreload string
+
+// A nodeEvent is one line of our reporter.
+type nodeEvent struct {
+	K       string     `json:"k"`
+	File    string     `json:"file"`
+	Name    string     `json:"name"`
+	Text    string     `json:"text"`
+	OK      bool       `json:"ok"`
+	Nesting int        `json:"nesting"`
+	Suite   bool       `json:"suite"`
+	Skip    *string    `json:"skip"`
+	Todo    bool       `json:"todo"`
+	Millis  float64    `json:"ms"`
+	Error   *nodeError `json:"error"`
+}
+
+type nodeError struct {
+	Type    string `json:"type"` // node's failureType
+	Name    string `json:"name"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Stack   string `json:"stack"`
+}
+
+// parseNode reads the log of node --test, run in dir with our reporter. Lines
+// without the nonce, or out of number, are not the reporter's.
+func parseNode(log, nonce, dir string) report {
+	var r report
+	ended := false
+	number := 0
+	said := map[string]string{}      // file -> its output, to classify it if it does not load
+	over := map[string]bool{}        // files that came to their natural end
+	var files, dead []string         // files that were begun; that failed as a whole
+	below := map[int][]int{}         // nesting -> cases that wait for their parent's name
+	perFile := map[string]testCase{} // failures of whole files
+	var other strings.Builder        // what the tests wrote
+
+	for l := range strings.Lines(log) {
+		rest, ours := strings.CutPrefix(l, nonce+" ")
+		if !ours {
+			other.WriteString(l)
+			continue
+		}
+		n, body, _ := strings.Cut(rest, " ")
+		if i, err := strconv.Atoi(n); err != nil || i != number {
+			r.Broken = fmt.Sprintf("event %d of the test report is missing or forged", number)
+			return r
+		}
+		number++
+		var e nodeEvent
+		if err := json.Unmarshal([]byte(body), &e); err != nil {
+			r.Broken = fmt.Sprintf("event %d of the test report cannot be read: %v", number-1, err)
+			return r
+		}
+		file := relative(dir, e.File)
+		switch e.K {
+		case "file":
+			files = append(files, file)
+		case "over":
+			over[file] = true
+		case "out":
+			said[file] += e.Text
+			other.WriteString(e.Text)
+		case "end":
+			ended = true
+		case "filecase":
+			if !e.OK {
+				dead = append(dead, file)
+				perFile[file] = testCase{File: file, State: fail, Wall: millis(e.Millis)}
+			}
+		case "case":
+			if e.Skip != nil && strings.HasPrefix(*e.Skip, "test name does not match") {
+				continue // node lists what a filter leaves out as skipped
+			}
+			c := testCase{File: file, Name: e.Name, State: pass, Wall: millis(e.Millis)}
+			if !e.OK {
+				c.State = fail
+				c.Kind, c.Message = nodeKind(e.Error, dir), nodeMessage(e.Error, dir)
+			}
+			if e.Skip != nil || e.Todo {
+				c.State = skip // a failing todo does not fail the run, so it proves nothing either way
+			}
+			children := below[e.Nesting+1]
+			delete(below, e.Nesting+1)
+			for _, i := range children {
+				r.Cases[i].Name = e.Name + " › " + r.Cases[i].Name
+			}
+			c.Group = (e.Suite || len(children) > 0) && (e.OK || e.Error != nil && e.Error.Type == "subtestsFailed")
+			r.Cases = append(r.Cases, c)
+			if e.Nesting > 0 {
+				below[e.Nesting] = append(append(below[e.Nesting], children...), len(r.Cases)-1)
+			}
+		}
+	}
+	r.Cases = distinct(r.Cases)
+	r.Tail = tail(trimPaths(strings.TrimSpace(other.String()), dir), 4<<10)
+	for _, f := range dead {
+		c := perFile[f]
+		c.Name = f
+		c.Load = !slices.ContainsFunc(r.Cases, func(o testCase) bool { return o.File == f })
+		if c.Load {
+			c.Kind, c.Message = loadKind(said[f], dir), trimPaths(said[f], dir)
+		} else {
+			c.Name, c.Kind, c.Message = "(the file)", crash, trimPaths(said[f], dir)
+		}
+		r.Cases = append(r.Cases, c)
+	}
+	for _, f := range files {
+		if !over[f] && !slices.Contains(dead, f) {
+			r.Early = append(r.Early, f)
+		}
+	}
+	if !ended {
+		r.Broken = "the test report has no end: it was cut, or the runner died"
+	}
+	return r
+}
+
+var (
+	noExport  = regexp.MustCompile(`The requested module '([^']+)' does not provide an export named|Named export '[^']*' not found\. The requested module '([^']+)'`)
+	noModule  = regexp.MustCompile(`Cannot find module '([^']+)'`)
+	noPackage = regexp.MustCompile(`Cannot find package '([^']+)'`)
+	noMember  = regexp.MustCompile(`is not a (function|constructor)|[Cc]annot read propert|is not iterable|[Cc]annot destructure`)
+)
+
+// nodeKind says why a case failed.
+func nodeKind(e *nodeError, dir string) kind {
+	switch {
+	case e == nil:
+		return crash
+	case e.Type == "testTimeoutFailure" || e.Type == "cancelledByParent" || e.Type == "testAborted":
+		return timeout
+	case e.Code == "ERR_ASSERTION" || e.Name == "AssertionError":
+		return assertion
+	case e.Code == "ERR_MODULE_NOT_FOUND" || e.Code == "MODULE_NOT_FOUND":
+		return moduleKind(e.Message, dir)
+	case e.Name == "SyntaxError":
+		if noExport.MatchString(e.Message) {
+			return moduleKind(e.Message, dir)
+		}
+		return syntax
+	case e.Name == "TypeError" && noMember.MatchString(e.Message):
+		return missing
+	}
+	return crash
+}
+
+// loadKind says why a test file did not load, by what it wrote before it died.
+func loadKind(said, dir string) kind {
+	switch {
+	case noExport.MatchString(said), noModule.MatchString(said), noPackage.MatchString(said):
+		return moduleKind(said, dir)
+	case strings.Contains(said, "SyntaxError"):
+		return syntax
+	case strings.Contains(said, "AssertionError"):
+		return assertion
+	}
+	return crash
+}
+
+// moduleKind tells a module of the project, which the feature will bring, from
+// a package that nobody installed.
+func moduleKind(text, dir string) kind {
+	for _, re := range []*regexp.Regexp{noExport, noModule} {
+		if m := re.FindStringSubmatch(text); m != nil {
+			if name := strings.Join(m[1:], ""); strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") ||
+				strings.HasPrefix(name, "file:") || strings.HasPrefix(name, dir+"/") {
+				return missing
+			}
+		}
+	}
+	return dependency
+}
+
+func nodeMessage(e *nodeError, dir string) string {
+	if e == nil {
+		return ""
+	}
+	if e.Stack != "" && strings.Contains(e.Stack, firstLine(e.Message)) {
+		return trimPaths(e.Stack, dir)
+	}
+	return trimPaths(strings.TrimPrefix(e.Name+": "+e.Message, ": "), dir)
+}
+
+// relative makes p relative to dir, where it is below it.
+func relative(dir, p string) string {
+	p = strings.TrimPrefix(p, "file://")
+	if rel, err := filepath.Rel(dir, p); err == nil && filepath.IsAbs(p) && !strings.HasPrefix(rel, "..") {
+		return filepath.ToSlash(rel)
+	}
+	return p
+}
+
+// trimPaths makes the paths in text relative to dir, so that the same failure
+// reads the same in every checkout.
+func trimPaths(text, dir string) string {
+	return strings.NewReplacer("file://"+dir+"/", "", dir+"/", "", dir, ".").Replace(text)
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

@@ -1,0 +1,211 @@
+package check
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+func TestIsTest(t *testing.T) {
+	for p, want := range map[string]bool{
+		"test/a.js": true, "a.test.js": true, "src/a.spec.tsx": true, "a.test.mjs": true, "src/__tests__/a.js": true, "test-a.js": true, "a-test.cjs": true,
+		"a_test.go": true, "pkg/testdata/x.json": true, "test_a.py": true, "pkg/conftest.py": true, "tests/a.rs": true, "src/test/java/A.java": true, "ATest.java": true,
+		"a_spec.rb": true, "__snapshots__/a.snap": true, "e2e/flow.js": true, "fixtures/a.csv": true,
+		"a.js": false, "src/testing.js": false, "contest.js": false, "latest.js": false, "attest/a.go": false, "test.md": false, "package.json": false, "test": false, "a_test.go.txt": false,
+	} {
+		if got := IsTest(p); got != want {
+			t.Errorf("IsTest(%q) = %v", p, got)
+		}
+	}
+}
+
+func TestMayWrite(t *testing.T) {
+	tests := []struct {
+		phase runner.Phase
+		path  string
+		hint  string // of the refusal; "": allowed
+	}{
+		{runner.Tests, "test/a.test.js", ""},
+		{runner.Tests, "testdata/a.json", ""},
+		{runner.Tests, "package.json", ""},
+		{runner.Tests, "a.js", "the implementation comes in the next phase"},
+		{runner.Tests, "test/../a.js", "next phase"},
+		{runner.Implement, "a.js", ""},
+		{runner.Implement, "test/a.test.js", ""},
+		{runner.Implement, ".github/ISSUE_TEMPLATE.md", ""},
+		{runner.Implement, ".gitignore", ""},
+		{runner.Implement, ".github/workflows/ci.yml", "cannot_complete"},
+		{runner.Implement, ".GitHub/Workflows/ci.yml", "cannot_complete"},
+		{runner.Repair, "./.github/autonomous-loop.yml", "cannot_complete"},
+		{runner.Repair, ".autonomous-loop/state.json", "cannot_complete"},
+		{runner.Repair, ".git/hooks/pre-commit", "cannot_complete"},
+		{runner.Repair, "vendor/x/.git/config", "cannot_complete"},
+		{runner.Repair, "../x", "outside the project"},
+		{runner.Repair, "/etc/passwd", "outside the project"},
+		{runner.Tests, ".github/workflows/a.test.js", "cannot_complete"},
+	}
+	for _, tt := range tests {
+		err := MayWrite(tt.phase, tt.path)
+		if (err == nil) != (tt.hint == "") || err != nil && !strings.Contains(err.Error(), tt.hint) {
+			t.Errorf("MayWrite(%s, %s) = %v, want %q", tt.phase, tt.path, err, tt.hint)
+		}
+	}
+}
+
+func TestSuites(t *testing.T) {
+	manifest := func(test string) tree { return tree{"package.json": `{"scripts": {` + test + `}}`} }
+	type row struct{ Tool, Command, Head, Args string }
+	tests := []struct {
+		name     string
+		files    tree
+		override string
+		want     []row
+	}{
+		{"empty", tree{"README.md": "x"}, "", nil},
+		{"npm's default script", manifest(`"test": "echo \"Error: no test specified\" && exit 1"`), "", nil},
+		{"test files alone", tree{"test/a.mjs": ""}, "", []row{{"node --test", "node --test", "", "--test"}}},
+		{"test script", manifest(`"test": "node --test test/*.test.js"`), "", []row{{"node --test", "node --test test/*.test.js", "", "--test test/*.test.js"}}},
+		{"environment and reporter", manifest(`"test": "NODE_ENV=test node --test --test-reporter=spec --test-reporter-destination stdout --watch"`), "", []row{{"node --test", "NODE_ENV=test node --test --test-reporter=spec --test-reporter-destination stdout --watch", "NODE_ENV=test ", "--test   "}}},
+		{"chain with a linter, pre script and detour", manifest(`"pretest": "npm run lint", "lint": "eslint .", "test": "npm run unit && tsc", "unit": "node --test"`), "", []row{
+			{"exit code", "eslint .", "", ""}, {"node --test", "node --test", "", "--test"}, {"exit code", "tsc", "", ""},
+		}},
+		{"pipe", manifest(`"test": "node --test | tee log"`), "", []row{{"exit code", "node --test | tee log", "", ""}}},
+		{"or", manifest(`"test": "node --test || true"`), "", []row{{"exit code", "node --test || true", "", ""}}},
+		{"loop of scripts", manifest(`"test": "npm test"`), "", []row{{"exit code", "npm test", "", ""}}},
+		{"node without --test", manifest(`"test": "node run-tests.js"`), "", []row{{"exit code", "node run-tests.js", "", ""}}},
+		{"go", tree{"go.mod": "module x\n"}, "", []row{{"go test", "go test ./...", "", "./..."}}},
+		{"go and node", tree{"go.mod": "module x\n", "web/a.test.js": ""}, "", []row{{"node --test", "node --test", "", "--test"}, {"go test", "go test ./...", "", "./..."}}},
+		{"override", tree{"go.mod": "module x\n", "a.test.js": ""}, "CGO_ENABLED=0 go test -v -count=3 -tags=a ./pkg/...", []row{{"go test", "CGO_ENABLED=0 go test -v -count=3 -tags=a ./pkg/...", "CGO_ENABLED=0 ", "-tags=a ./pkg/..."}}},
+		{"override by npm", manifest(`"test": "node --test"`), "npm test", []row{{"node --test", "node --test", "", "--test"}}},
+		{"broken package.json", tree{"package.json": "{"}, "", nil},
+	}
+	for _, tt := range tests {
+		root, err := os.OpenRoot(lay(t, tt.files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		all, err := suites(root, tt.override)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []row
+		for _, s := range all {
+			got = append(got, row{string(s.tool), s.command, s.head, s.args})
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+}
+
+func TestStartCommand(t *testing.T) {
+	main := "package main\n\nfunc main() {}\n"
+	tests := []struct {
+		name     string
+		files    tree
+		override string
+		want     string
+	}{
+		{"nothing", tree{"README.md": "x"}, "", ""},
+		{"override", tree{"Procfile": "web: a\n"}, "make run", "make run"},
+		{"script", tree{"package.json": `{"scripts": {"start": "node server.js", "prestart": "node build.js"}}`}, "", "node build.js && node server.js"},
+		{"script with programs of its packages", tree{"package.json": `{"scripts": {"start": "vite"}}`, "node_modules/.bin/vite": ""}, "", `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; vite`},
+		{"server.js", tree{"package.json": `{}`, "server.js": ""}, "", "node server.js"},
+		{"Procfile", tree{"Procfile": "worker: x\nweb: gunicorn app\n"}, "", "gunicorn app"},
+		{"go", tree{"go.mod": "module x\n", "main.go": main}, "", "go run ."},
+		{"go command", tree{"go.mod": "module x\n", "x.go": "package x\n", "cmd/serve/main.go": main}, "", "go run ./cmd/serve"},
+		{"two go commands", tree{"go.mod": "module x\n", "cmd/a/main.go": main, "cmd/b/main.go": main}, "", ""},
+		{"go library", tree{"go.mod": "module x\n", "x.go": "package x\n", "main_test.go": main}, "", ""},
+	}
+	for _, tt := range tests {
+		got, err := startCommand(lay(t, tt.files), tt.override)
+		if err != nil || got != tt.want {
+			t.Errorf("%s: got %q, %v; want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// A project may hold links that lead out of it; the gates follow none.
+func TestCheckoutsAreNotLeftByLinks(t *testing.T) {
+	outside := t.TempDir()
+	put(t, filepath.Join(outside, "secret"), "s3cret")
+	from, to := lay(t, tree{"test/a.js": "new"}), lay(t, tree{"a": "x"})
+	for name, target := range map[string]string{"package.json": filepath.Join(outside, "secret"), "up": "../..", "test/l.js": filepath.Join(outside, "secret")} {
+		if err := os.Symlink(target, filepath.Join(from, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dst := t.TempDir()
+	if err := copyTree(from, dst); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.Readlink(filepath.Join(dst, "test/l.js")); err != nil || got != filepath.Join(outside, "secret") {
+		t.Errorf("the link was not copied as a link: %q, %v", got, err)
+	}
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if scripts, err := npmScripts(root); err == nil {
+		t.Errorf("package.json was read outside the project: %v", scripts)
+	}
+
+	// Where the parent has a link in place of a directory, tests stay inside.
+	if err := os.Symlink(outside, filepath.Join(to, "test")); err != nil {
+		t.Fatal(err)
+	}
+	if err := transplant(from, to, []string{"test/a.js"}); err == nil {
+		t.Error("a test was put through a link")
+	}
+	if entries, _ := os.ReadDir(outside); len(entries) != 1 {
+		t.Errorf("outside holds %v", entries)
+	}
+}
+
+func TestFill(t *testing.T) {
+	steps := []Step{{Step: 1, Action: "fill", Target: `role=textbox[name="{{n}}"]`, Value: "{{s}} {{ n }}", Expected: "{{e}} {{d}} {{i}} {{w}}"}}
+	data := map[string]Datum{"n": {Kind: "name"}, "s": {Kind: "sentence"}, "e": {Kind: "email"}, "d": {Kind: "date"}, "i": {Kind: "number"}, "w": {Kind: "word"}}
+	a, err := fill(steps, data, seeded(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := fill(steps, data, seeded(1))
+	if d := cmp.Diff(a, b); d != "" {
+		t.Error("the same seed draws other data: ", d)
+	}
+	c, _ := fill(steps, data, seeded(2))
+	if a[0].Value == c[0].Value || a[0].Expected == c[0].Expected {
+		t.Errorf("another seed draws the same data: %+v", a)
+	}
+	if steps[0].Value != "{{s}} {{ n }}" || strings.Contains(a[0].Target+a[0].Value+a[0].Expected, "{{") {
+		t.Errorf("%+v became %+v", steps[0], a[0])
+	}
+	if !strings.HasSuffix(a[0].Value, strings.TrimSuffix(strings.TrimPrefix(a[0].Target, `role=textbox[name="`), `"]`)) {
+		t.Errorf("a name has two values in one run: %+v", a[0])
+	}
+	if _, err := fill(steps, nil, seeded(1)); err == nil || !strings.Contains(err.Error(), "does not declare") {
+		t.Errorf("undeclared data: %v", err)
+	}
+	if _, err := fill(steps, map[string]Datum{"n": {Kind: "colour"}}, seeded(1)); err == nil || !strings.Contains(err.Error(), "no kind of data") {
+		t.Errorf("unknown kind: %v", err)
+	}
+}
+
+func TestOpenSaysEveryMistake(t *testing.T) {
+	_, err := Open(Options{Dir: t.TempDir(), E2E: E2ERequired})
+	for _, word := range []string{"trees", "runner", "randomness", "clock", "no browser"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("nothing is said of %s: %v", word, err)
+		}
+	}
+	if _, err = Open(Options{Dir: t.TempDir(), E2E: "sometimes"}); err == nil || !strings.Contains(err.Error(), "required, auto, off") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,151 @@
+package runner
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// stateFile is state.json. Fields may come and go between schemas; names that
+// were once written keep their meaning.
+type stateFile struct {
+	State
+	Progress []progressFile `json:"features"`
+}
+
+// progressFile is a feature in state.json. Row is the hash of its row in
+// feature_list.json, passes aside: a list that was changed by hand does not
+// match its state.
+type progressFile struct {
+	ID  string `json:"id"`
+	Row string `json:"row_sha256"`
+	Progress
+}
+
+// Encode gives the two files of a state. What would not be the same after a
+// restart is an error now, not then.
+func Encode(st State) (state, list []byte, err error) {
+	if state, list, err = encode(st); err != nil {
+		return nil, nil, err
+	}
+	back, err := Decode(state, list)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read back what was encoded: %w", err)
+	}
+	again, _, err := encode(back)
+	if err != nil || !bytes.Equal(again, state) {
+		return nil, nil, errors.New("encode state: it does not survive a restart")
+	}
+	return state, list, nil
+}
+
+func encode(st State) (state, list []byte, err error) {
+	f := stateFile{State: st, Progress: []progressFile{}}
+	rows := []Row{}
+	for _, feature := range st.Features {
+		row := feature.Row
+		row.Passes = feature.Status == Complete
+		f.Progress = append(f.Progress, progressFile{row.ID, rowHash(row), feature.Progress})
+		rows = append(rows, row)
+	}
+	if state, err = encodeJSON(f); err != nil {
+		return nil, nil, fmt.Errorf("encode state: %w", err)
+	}
+	if list, err = encodeJSON(rows); err != nil {
+		return nil, nil, fmt.Errorf("encode feature list: %w", err)
+	}
+	return state, list, nil
+}
+
+// Decode joins the two files. Everything that does not fit is an error: a
+// damaged state must never pass for an empty one.
+func Decode(state, list []byte) (State, error) {
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(state, &head); err != nil {
+		return State{}, fmt.Errorf("state.json: %w", err)
+	}
+	if head.Schema < 1 || head.Schema > Schema {
+		return State{}, fmt.Errorf("state.json: schema %d, this version reads 1 to %d", head.Schema, Schema)
+	}
+	var f stateFile
+	if err := json.Unmarshal(state, &f); err != nil {
+		return State{}, fmt.Errorf("state.json: %w", err)
+	}
+	var rows []Row
+	if err := json.Unmarshal(list, &rows); err != nil {
+		return State{}, fmt.Errorf("feature_list.json: %w", err)
+	}
+	st := f.State
+	st.digest = Hash(state)
+	if err := f.check(rows); err != nil {
+		return State{}, err
+	}
+	for i, p := range f.Progress {
+		rows[i].Passes = false
+		st.Features = append(st.Features, Feature{rows[i], p.Progress})
+	}
+	return st, nil
+}
+
+func (f stateFile) check(rows []Row) error {
+	if len(rows) != len(f.Progress) {
+		return fmt.Errorf("feature_list.json has %d features, state.json %d", len(rows), len(f.Progress))
+	}
+	if f.Lineage == "" || f.Serial < 1 || f.Status == "" {
+		return errors.New("state.json: lineage, serial or status is missing")
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for i, p := range f.Progress {
+		switch {
+		case seen[p.ID]:
+			errs = append(errs, fmt.Errorf("feature %s is there twice", p.ID))
+		case rows[i].ID != p.ID:
+			errs = append(errs, fmt.Errorf("feature %d is %s in feature_list.json and %s in state.json", i+1, rows[i].ID, p.ID))
+		case rowHash(rows[i]) != p.Row:
+			errs = append(errs, fmt.Errorf("feature %s was changed in feature_list.json", p.ID))
+		case !slices.Contains([]FeatureStatus{Todo, Complete, SetAside, Quarantined, Deprecated}, p.Status):
+			errs = append(errs, fmt.Errorf("feature %s has the unknown status %q", p.ID, p.Status))
+		case p.Status == Complete && (p.Evidence == nil || p.Commit == ""):
+			errs = append(errs, fmt.Errorf("feature %s is complete without evidence", p.ID))
+		}
+		seen[p.ID] = true
+	}
+	if f.Wip != nil && !seen[f.Wip.Feature] {
+		errs = append(errs, fmt.Errorf("the feature in progress, %s, is not in the list", f.Wip.Feature))
+	}
+	return errors.Join(errs...)
+}
+
+// rowHash is the sha256 of a row's canonical JSON, passes aside.
+func rowHash(r Row) string {
+	r.Passes = false
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("runner: a row cannot be encoded: " + err.Error()) // unreachable unless Row gets a field that JSON cannot hold
+	}
+	return Hash(b)
+}
+
+// Hash is the sha256 of b in hex.
+func Hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,100 @@
+//go:build deep
+
+package runner
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The deep spaces: together well over 100,000 executions.
+var deep = []namedSpace{
+	{"two crashes", space{features: 1, attempts: 2, perSession: 1, crashes: 2, outcomes: 2}},
+	{"crash and chain", space{features: 2, attempts: 2, perSession: 2, crashes: 1, outcomes: 4, chained: true}},
+	{"crash and stop", space{features: 1, attempts: 2, repairs: 1, perSession: 1, crashes: 1, stops: 1, outcomes: 9, testFirst: true}},
+	{"stops and chain", space{features: 2, attempts: 1, repairs: 1, perSession: 1, stops: 1, outcomes: 9, chained: true, testFirst: true}},
+	{"two rivals", space{features: 1, attempts: 2, perSession: 1, crashes: 1, rivals: 2, outcomes: 2}},
+	{"three features", space{features: 3, attempts: 1, perSession: 1, outcomes: 4, chained: true}},
+}
+
+func TestEveryDeepExecution(t *testing.T) {
+	for _, s := range deep {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			enumerate(t, s.space)
+		})
+	}
+}
+
+// bugs are planted in the loop one by one, by replacing text of one of its files.
+var bugs = []struct{ what, file, old, new string }{
+	{"the attempt is not spent before it is made", "loop.go", `s.save(ctx, st.begun(f.ID, s.Config.first(), s.Now()), fmt.Sprintf("begin attempt %d at %s", f.Attempts+1, f.ID)); err`, `st.begun(f.ID, s.Config.first(), s.Now()), nil; err`},
+	{"complete whatever the verdict", "loop.go", "if v.Outcome == Verified || v.Outcome == Already {", "if w.Phase != Tests {\n\t\t\tv.Outcome = Verified"},
+	{"a candidate goes to the work branch without a verdict", "state.go", "st.Code, st.Wip = w.Commit, &w", "st.Code, st.Wip, st.Work = w.Commit, &w, w.Commit"},
+	{"a crash is forgotten and its work kept", "state.go", "st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)", "st.Wip.Commit = st.Work"},
+	{"the second chance is given again and again", "feature.go", "f.Status == SetAside && !f.SecondChance", "f.Status == SetAside || f.Status == Quarantined"},
+	{"a session that lost the compare-and-swap works on", "completion.go", "if err := s.Repo.Save(ctx, tx); err != nil {", "if err := s.Repo.Save(ctx, tx); err != nil && ctx.Err() != nil {"},
+	{"the successor is asked for twice", "loop.go", "err = s.ask(ctx, st, &res)", "err = errors.Join(s.ask(ctx, st, &res), s.ask(ctx, st, &res))"},
+	{"the successor is asked for although the loop stops", "loop.go", "err == nil && end.Decision == Continue && s.Config.Mode == RunMode", "err == nil && s.Config.Mode == RunMode"},
+	{"no successor is asked for", "loop.go", "end.Decision == Continue && s.Config.Mode == RunMode", "end.Decision == Wait && s.Config.Mode == RunMode"},
+	{"the evidence is left out", "keep.go", "files = append(files, File{", "files = append(files[:0:0], File{Name: \"lost\"}); _ = append(files, File{"},
+	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {", "if !more && len(st.Features) > 0 {"},
+	{"a running session is not respected", "loop.go", "if !over {", "if !over && st.Epoch < 0 {"},
+	{"an interrupted attempt is spent again", "loop.go", "if st.Wip == nil {\n\t\tvar err error", "if true {\n\t\tvar err error"},
+	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now())", "st.Why = why"},
+	{"an honest failure is retried for ever", "state.go", "case f.Attempts >= attempts || f.Crashes >= crashes:", "case f.Crashes >= crashes:"},
+	{"the gates look at another commit than the one that is kept", "loop.go", "s.Repo.Commit(ctx, snap.Tree, st.Work", "s.Repo.Commit(ctx, snap.Tree, st.Wip.Commit"},
+}
+
+// TestPlantedBugs shows the teeth of TestEveryExecution: with any of the bugs
+// planted it fails.
+func TestPlantedBugs(t *testing.T) {
+	for _, b := range bugs {
+		t.Run(b.what, func(t *testing.T) {
+			t.Parallel()
+			source, err := os.ReadFile(b.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(source), b.old); n != 1 {
+				t.Fatalf("%q occurs %d times in %s", b.old, n, b.file)
+			}
+			dir := t.TempDir()
+			write := func(name string, data []byte) string {
+				path := filepath.Join(dir, name)
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return path
+			}
+			here, err := filepath.Abs(b.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			planted := write(b.file, []byte(strings.Replace(string(source), b.old, b.new, 1)))
+			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {here: planted}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-overlay", write("overlay.json", overlay),
+				"-run", "^TestEveryExecution$", "-timeout", "120s", ".").CombinedOutput()
+			switch {
+			case err == nil:
+				t.Errorf("the enumeration does not see it")
+			case !strings.Contains(string(out), "--- FAIL: TestEveryExecution"):
+				t.Errorf("it fails for another reason:\n%s", out)
+			default:
+				for line := range strings.Lines(string(out)) {
+					if strings.Contains(line, "_test.go:") {
+						t.Log(strings.TrimSpace(line))
+						break
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,62 @@
+package runner
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// message is the commit message of a completed feature: a conventional subject,
+// the verdict in a sentence, and trailers that lead to the evidence. Text from
+// a model passes clean, so that it can be neither a trailer nor a command.
+func message(f Feature, st State, v Verdict) string {
+	subject := clean(f.Description)
+	if r := []rune(subject); len(r) > 60 {
+		subject = strings.TrimSpace(string(r[:59])) + "…"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\n", commitType(f.Category), subject)
+	for _, g := range v.Gates {
+		fmt.Fprintf(&b, "%s: %d passed, %d failed\n", clean(g.Name), g.Counts.Passed, g.Counts.Failed)
+	}
+	fmt.Fprintf(&b, "\nFeature: %s\nLoop-Session: %d\nLoop-Evidence: evidence/%s on the state branch, transaction %d\n", f.ID, st.Spent.Sessions, f.ID, st.Serial+1)
+	return b.String()
+}
+
+func commitType(category string) string {
+	switch category {
+	case "testing":
+		return "test"
+	case "performance":
+		return "perf"
+	case "style":
+		return "style"
+	}
+	return "feat"
+}
+
+// clean puts a text on one line and takes away what is not to be seen.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// evidence puts a verdict's files under the feature's directory and says what
+// the state is to remember of them.
+func evidence(id, tree string, v Verdict) (*Evidence, []File) {
+	ev := &Evidence{Outcome: v.Outcome, Tree: tree, Files: map[string]string{}}
+	var files []File
+	for _, f := range v.Files {
+		ev.Files[f.Name] = Hash(f.Data)
+		files = append(files, File{Name: "evidence/" + id + "/" + f.Name, Data: f.Data})
+	}
+	return ev, files
+}

@@ -1,0 +1,327 @@
+// Package runner is the autonomous loop: one bounded session of work on a list
+// of features, verified by the harness and remembered in git.
+//
+// The loop is procedural and reads like its diagram. Every decision in it is a
+// pure function from values to values: what kind of session this is ([State]
+// and detect), which feature is next ([State.Next]), what follows a verdict
+// (follows), whether a limit is near (reached), how the session ends (end).
+// Every effect goes through the five interfaces of ports.go. The clock comes
+// as a value; nothing here reads the environment or the network.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Session is one CI job's worth of the loop. Its fields are its whole world.
+type Session struct {
+	Repo    Repo
+	Planner Planner
+	Agent   Agent
+	Gates   Gates
+	Forge   Forge
+	Config  LoopConfig
+
+	Loop    string // the loop's name
+	Lineage string // of the loop that the request for this session names, if any
+	Fresh   string // lineage for a loop that begins now
+	Owner   Owner  // the run that this session belongs to
+	Spec    Spec
+
+	Now    func() time.Time
+	Notify func(Event)                    // every transition, in order
+	Papers func(State, LoopResult) Papers // what people and the next session read
+}
+
+// Papers are a state and a result put into words.
+type Papers struct {
+	State  []File // for the state branch: progress.md, handoff.json
+	Report []File // for the forge: comment.md, summary.md, pull-request.md
+	Upload []File // for the artifact
+}
+
+// Run runs one session.
+//
+//	INITIALIZE     detect INIT or CONTINUE, claim the session, load or create the feature list
+//	FEATURE LOOP   select, create a checkpoint, implement test first, judge, keep or roll back
+//	CONTEXT CHECK  stop while there is still room to say why
+//	COMPLETION     save, report, request the continuation if work remains
+//
+// A session may die at any line. Whatever it had not saved never happened, and
+// the next session starts again from INITIALIZE.
+func (s *Session) Run(ctx context.Context) (LoopResult, error) {
+	tidy, cancel := withGrace(ctx, s.Config.Grace)
+	defer cancel()
+
+	// INITIALIZE
+	st, err := s.claim(tidy)
+	if err != nil {
+		return s.leave(tidy, st, err)
+	}
+	st, err = s.list(ctx, tidy, st)
+
+	// FEATURE LOOP
+	for completed := 0; err == nil; completed = st.completedNow() {
+		f, more := st.Next(s.Config.AttemptsPerFeature)
+		if !more {
+			break
+		}
+		// CONTEXT CHECK
+		if err = s.Config.reached(ctx, st, completed); err != nil {
+			break
+		}
+		if st, err = s.checkpoint(tidy, st, f); err == nil {
+			st, err = s.attempt(ctx, tidy, st)
+		}
+	}
+
+	// COMPLETION
+	return s.complete(tidy, st, err)
+}
+
+// claim finds out what kind of session this is and makes it the loop's owner.
+// No token is spent before that: of two sessions that start at once one claims
+// and the other leaves.
+func (s *Session) claim(ctx context.Context) (State, error) {
+	found, err := s.Repo.Load(ctx)
+	if err != nil {
+		return State{}, fmt.Errorf("load the state: %w", err)
+	}
+	kind, st, err := detect(found, s.Lineage, s.Config.AttemptsPerFeature)
+	s.notify(st, Event{Step: "initialize", Text: string(kind)})
+	if err != nil {
+		return st, err
+	}
+	switch kind {
+	case Init:
+		st = State{
+			Schema: Schema, Loop: s.Loop, Lineage: s.Fresh, Base: found.Base, Spec: s.Spec,
+			Code: found.Base.Commit, Work: found.Base.Commit,
+		}
+	case Finished:
+		return st, errFinished
+	case Resume:
+		if err := s.mayClaim(ctx, st); err != nil {
+			return st, err
+		}
+	case Corrupt, Deleted, Interfered:
+		panic("runner: " + string(kind) + " comes with an error")
+	}
+	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
+}
+
+// mayClaim says why the state may not be claimed, if so.
+func (s *Session) mayClaim(ctx context.Context, st State) error {
+	if err := s.free(ctx, st); err != nil {
+		return err
+	}
+	if st.Status == Stopped && s.Config.Trigger != ByPerson {
+		return &StopError{Reason: st.Reason, Err: errors.New("the loop was stopped; a person has to start it again")}
+	}
+	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 {
+		return nil // all that is left is to say so
+	}
+	return s.Config.sessionsLeft(st)
+}
+
+// free says that another run owns the loop, if so. Only the forge knows whether
+// that run is over; the clock does not.
+func (s *Session) free(ctx context.Context, st State) error {
+	if st.Status != Running || st.Owner == nil {
+		return nil
+	}
+	over, err := s.Forge.Over(ctx, *st.Owner)
+	if err != nil {
+		return fmt.Errorf("ask whether run %s, which owns the loop, is over: %w", st.Owner.Run, err)
+	}
+	if !over {
+		return &StopError{Reason: Superseded, Err: fmt.Errorf("run %s is at work on this loop", st.Owner.Run)}
+	}
+	return nil
+}
+
+// list draws up the feature list if there is none yet.
+func (s *Session) list(ctx, tidy context.Context, st State) (State, error) {
+	if len(st.Features) == 0 {
+		if err := s.Config.reached(ctx, st, 0); err != nil {
+			return st, err
+		}
+		s.notify(st, Event{Step: "plan"})
+		rows, usage, err := s.Planner.Plan(ctx, s.Config.purse(st))
+		st = st.charged("", usage)
+		if err != nil {
+			return st, s.stopped(ctx, fmt.Errorf("draw up the feature list: %w", err))
+		}
+		if st, err = s.save(tidy, st.planned(rows), fmt.Sprintf("draw up %d features", len(rows))); err != nil {
+			return st, err
+		}
+		s.notify(st, Event{Step: "planned", Text: fmt.Sprintf("%d features", len(rows))})
+	}
+	if s.Config.ApproveFeatures && !st.Approved {
+		return st, &StopError{Reason: AwaitingApproval, Err: errors.New("look at the feature list, then start the workflow by hand to approve it")}
+	}
+	st.Approved = true
+	return st, nil
+}
+
+// checkpoint makes the point that an attempt can be rolled back to and lays the
+// work tree there. The attempt is spent before it is made: a feature that kills
+// the session must not be able to kill every session. An attempt that a limit
+// interrupted goes on where it was and is not spent again.
+func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, error) {
+	if st.Wip == nil {
+		var err error
+		if st, err = s.save(ctx, st.begun(f.ID, s.Config.first(), s.Now()), fmt.Sprintf("begin attempt %d at %s", f.Attempts+1, f.ID)); err != nil {
+			return st, err
+		}
+	}
+	s.notify(st, Event{Step: "checkpoint", Feature: f.ID, Attempt: st.Wip.Attempt, Text: f.Description})
+	if err := s.Repo.Restore(ctx, st.Wip.Commit); err != nil {
+		return st, fmt.Errorf("lay out %s: %w", short(st.Wip.Commit), err)
+	}
+	return st, nil
+}
+
+// attempt takes the feature in progress through its phases until the gates are
+// satisfied, the repairs are used up, the agent gives up honestly, or a limit
+// interrupts. Only the gates' word counts: what the agent says of its own work
+// is not looked at.
+func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
+	w := *st.Wip
+	for resumed := w.Commit != st.Work; ; resumed = false {
+		if !w.Asked {
+			f, _ := st.Feature(w.Feature)
+			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
+			claim, err := s.Agent.Work(ctx, Task{
+				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed,
+				Purse: s.Config.purse(st), Completed: st.completed(),
+			})
+			st = st.charged(f.ID, claim.Usage).noted(f.ID, claim.Notes)
+			switch {
+			case err != nil:
+				return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", f.ID, w.Attempt, w.Phase, err))
+			case claim.GaveUp != "":
+				return s.rollback(tidy, st.setAside(f.ID, fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)), f.ID)
+			}
+			w.Asked = true
+		}
+		snap, err := s.Repo.Snapshot(ctx, st.Work, fmt.Sprintf("%s: attempt %d, %s", w.Feature, w.Attempt, w.Phase))
+		if err != nil {
+			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("record the work on %s: %w", w.Feature, err))
+		}
+		v, err := s.judge(ctx, st, w, snap)
+		if err != nil {
+			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
+		}
+		st = st.judged(w.Feature, v)
+		s.notify(st, Event{Step: "verdict", Feature: w.Feature, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Outcome: v.Outcome, Text: v.Reason})
+		if v.Outcome == Verified || v.Outcome == Already {
+			return s.keep(tidy, st, snap, v)
+		}
+		next := follows(w.Phase, v, s.Config.RepairsPerAttempt-w.Repairs)
+		if next == "" {
+			return s.rollback(tidy, st.failed(w.Feature, v.Reason, s.Config.AttemptsPerFeature), w.Feature)
+		}
+		w = w.then(next, v, snap.Commit)
+		st = st.advanced(w, s.Now())
+		if s.Config.AutoCheckpoint {
+			if st, err = s.save(tidy, st, fmt.Sprintf("%s: attempt %d comes to %s", w.Feature, w.Attempt, w.Phase)); err != nil {
+				return st, err
+			}
+		}
+	}
+}
+
+// judge asks the gates for a verdict on exactly this snapshot, and once more if
+// they could not come to one.
+func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Verdict, error) {
+	f, _ := st.Feature(w.Feature)
+	c := Candidate{
+		Feature: f, Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree,
+		Completed: st.completed(),
+	}
+	v, err := s.Gates.Judge(ctx, c)
+	if err == nil && v.Outcome == Inconclusive {
+		v, err = s.Gates.Judge(ctx, c)
+	}
+	return v, err
+}
+
+// keep marks the feature complete: its code becomes one commit on the work
+// branch, with exactly the tree that was judged, in the transaction that holds
+// the evidence.
+func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) (State, error) {
+	f, _ := st.Feature(st.Wip.Feature)
+	commit := st.Work
+	if v.Outcome == Verified && snap.Commit != st.Work {
+		var err error
+		if commit, err = s.Repo.Commit(ctx, snap.Tree, st.Work, message(f, st, v), s.Now()); err != nil {
+			return st, fmt.Errorf("commit %s: %w", f.ID, err)
+		}
+	}
+	ev, files := evidence(f.ID, snap.Tree, v)
+	st, err := s.save(ctx, st.complete(f.ID, commit, v, ev, s.Now()), "complete "+f.ID, files...)
+	if err == nil {
+		s.notify(st, Event{Step: "complete", Feature: f.ID, Outcome: v.Outcome, Text: v.Reason})
+	}
+	return st, err
+}
+
+// rollback saves a state whose code is the last verified commit again. The work
+// tree follows with the next checkpoint.
+func (s *Session) rollback(ctx context.Context, st State, id string) (State, error) {
+	f, _ := st.Feature(id)
+	st, err := s.save(ctx, st, fmt.Sprintf("roll back %s: %s", id, f.Status))
+	if err == nil {
+		s.notify(st, Event{Step: "rollback", Feature: id, Text: fmt.Sprintf("%s: %s", f.Status, f.Note)})
+	}
+	return st, err
+}
+
+// interrupted saves nothing yet but makes sure that COMPLETION can: a limit
+// keeps the work in progress, for the same attempt to go on; any other error
+// drops it, and the attempt stays spent.
+func (s *Session) interrupted(ctx, tidy context.Context, st State, w Wip, err error) (State, error) {
+	err = s.stopped(ctx, err)
+	if _, limit := errors.AsType[*StopError](err); !limit {
+		return st.failed(w.Feature, err.Error(), s.Config.AttemptsPerFeature), err
+	}
+	if snap, snapErr := s.Repo.Snapshot(tidy, st.Work, fmt.Sprintf("%s: attempt %d, interrupted in %s", w.Feature, w.Attempt, w.Phase)); snapErr == nil {
+		w.Commit = snap.Commit
+	} else {
+		err = errors.Join(err, fmt.Errorf("save the work in progress: %w", snapErr))
+	}
+	return st.advanced(w, s.Now()), err
+}
+
+// stopped turns an error under a context that has ended into the reason for
+// which it ended.
+func (s *Session) stopped(ctx context.Context, err error) error {
+	if _, limit := errors.AsType[*StopError](err); limit || ctx.Err() == nil {
+		return err
+	}
+	return &StopError{Reason: cause(ctx), Err: err}
+}
+
+// complete is COMPLETION: save, artifact, report, and the request for the next
+// session last, so that whoever answers it finds everything in place.
+func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult, error) {
+	if _, moved := errors.AsType[*MovedError](err); moved {
+		return s.leave(ctx, st, err)
+	}
+	end, why, failure := s.Config.end(st, err)
+	st = st.ended(end, why, s.Now())
+	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), s.Papers(st, st.Result(end.Decision)).State...)
+	if err != nil {
+		return st.Result(end.Decision), errors.Join(failure, err)
+	}
+	st, res, err := s.report(ctx, st, end.Decision)
+	if err == nil && end.Decision == Continue && s.Config.Mode == RunMode {
+		err = s.ask(ctx, st, &res)
+	}
+	s.notify(st, Event{Step: string(end.Decision), Text: why})
+	return res, errors.Join(failure, err)
+}

@@ -1,0 +1,220 @@
+package runner
+
+import (
+	"bytes"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/internal/choose"
+)
+
+var replay = flag.String("replay", "", "run only this execution of the space that -run selects: the first word of its failure")
+
+// TestEveryExecution runs the loop through every sequence of outcomes, crashes,
+// interruptions and rival sessions of some small spaces, and asserts the
+// invariants of DESIGN.md after every session. A failure begins with the
+// choices that led to it; -replay runs them again.
+//
+// Its teeth are kept sharp by TestPlantedBugs (build tag deep), which plants
+// these bugs in the loop one by one and sees it fail: the attempt is not spent
+// before it is made; a feature is complete whatever the verdict; a candidate
+// goes to the work branch without a verdict; a crash is forgotten and its work
+// kept; the second chance is given again and again; a session that lost the
+// compare-and-swap works on; the successor is asked for twice, or although the
+// loop stops, or not at all; the evidence is left out; the work branch stays
+// behind after a crash; a running session is not respected; an interrupted
+// attempt is spent again; the end is not told; an honest failure is retried for
+// ever; the gates look at another commit than the one that is kept.
+func TestEveryExecution(t *testing.T) {
+	for _, s := range spaces {
+		t.Run(s.name, func(t *testing.T) { enumerate(t, s.space) })
+	}
+}
+
+func enumerate(t *testing.T, s space) {
+	if *replay != "" {
+		c, err := choose.Replay(*replay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		execution(t, c, s)
+		return
+	}
+	executions, sessions := 0, 0
+	for c := range choose.All() {
+		executions++
+		sessions += execution(t, c, s)
+	}
+	t.Logf("%d executions, %d sessions", executions, sessions)
+}
+
+type namedSpace struct {
+	name string
+	space
+}
+
+// The spaces of every test run; the deep ones are behind the build tag deep.
+var spaces = []namedSpace{
+	{"one crash", space{features: 2, attempts: 1, perSession: 1, crashes: 1, outcomes: 2, testFirst: true}},
+	{"interruptions", space{features: 1, attempts: 2, perSession: 1, stops: 2, outcomes: 9, testFirst: true}},
+	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
+	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
+	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
+}
+
+// execution runs sessions until the loop has come to its end, and returns how
+// many.
+func execution(t *testing.T, c *choose.Chooser, s space) int {
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w.remote.commits = map[string]commit{"base": {"", tree{}}}
+	w.remote.evidence, w.remote.over, w.remote.asked = map[string]bool{}, map[string]bool{}, map[int]int{}
+	for n := 1; ; n++ {
+		// I5: every loop ends.
+		if n > w.maxSessions()+s.crashes+2 {
+			t.Fatalf("%v: still going after %d sessions", c, n)
+		}
+		trigger := ByChain
+		if n > 1 && !w.expected() {
+			trigger = ByClock // the dead man's switch
+		}
+		before, atWork := w.remote.moves, w.frozen
+		res, err, lived := w.session(trigger)
+		w.check(res, err, lived, before)
+		if atWork != "" { // another session owns the loop and is at work, however long
+			if lived && w.claimed {
+				t.Fatalf("%v: the loop was claimed while %s is at work on it", c, atWork)
+			}
+			w.remote.over[atWork], w.frozen = true, ""
+		}
+		if !lived || res.Decision != Stop {
+			continue
+		}
+		if res.HandoffReason != nil && *res.HandoffReason == Superseded {
+			continue
+		}
+		w.checkEnd(res)
+		return n
+	}
+}
+
+// expected says whether a successor was asked for.
+func (w *world) expected() bool {
+	st, err := Decode(w.remote.state, w.remote.list)
+	return err == nil && w.remote.asked[st.Serial] > 0
+}
+
+// check asserts what must hold after every session.
+func (w *world) check(res LoopResult, err error, lived bool, before int) {
+	w.t.Helper()
+	fail := func(format string, args ...any) {
+		w.t.Helper()
+		w.t.Fatalf("%v: "+format, append([]any{w.c}, args...)...)
+	}
+	if w.remote.state == nil {
+		if w.remote.work != "" {
+			fail("there is a work branch without a state")
+		}
+		return
+	}
+	st, decodeErr := Decode(w.remote.state, w.remote.list)
+	if decodeErr != nil {
+		fail("state: %v", decodeErr)
+	}
+	if w.loads > 1 {
+		fail("the state was read %d times", w.loads) // I7
+	}
+	// I1: the work branch never holds code that was not verified as a whole.
+	for id := w.remote.work; id != ""; id = w.remote.commits[id].parent {
+		for f, state := range w.remote.commits[id].tree {
+			if state != "good" {
+				fail("%s is %s on the work branch", f, state)
+			}
+		}
+	}
+	for _, f := range st.Features {
+		// I2: complete means: code in this transaction's history, evidence in it.
+		if f.Status == Complete {
+			if !w.ancestor(f.Commit, w.remote.code) || w.remote.commits[f.Commit].tree[f.ID] != "good" {
+				fail("%s is complete but its code is not in %s", f.ID, w.remote.code)
+			}
+			if !w.remote.evidence[f.ID] {
+				fail("%s is complete without evidence", f.ID)
+			}
+			if lived && w.claimed && !w.ancestor(f.Commit, w.remote.work) {
+				fail("%s is complete but not on the work branch", f.ID)
+			}
+		}
+		// I3: no feature is tried more often than allowed.
+		if n := w.begun[f.ID]; n > w.space.attempts+1 || n > f.Attempts {
+			fail("%s was tried %d times, %d are counted", f.ID, n, f.Attempts)
+		}
+	}
+	if st.Spent.Sessions > w.maxSessions()+w.space.crashes {
+		fail("%d sessions were claimed", st.Spent.Sessions) // I5
+	}
+	for serial, n := range w.remote.asked {
+		if n > 1 {
+			fail("%d successors were asked for after %d", n, serial) // I4
+		}
+	}
+	if !lived {
+		return
+	}
+	// I4: continue asks for one successor, wait and stop for none.
+	if err == nil && res.Decision == Continue != (w.remote.asked[res.Serial] == 1 && res.Serial == st.Serial) {
+		fail("decision %s, but %d successors of %d", res.Decision, w.remote.asked[res.Serial], res.Serial)
+	}
+	if lived && !w.claimed && w.remote.moves != before && w.rivals == w.space.rivals {
+		fail("a session that did not claim the loop wrote to it")
+	}
+	if w.claimed && st.Status == Running {
+		fail("a session ended alive and left the loop running")
+	}
+}
+
+func (w *world) ancestor(ancestor, id string) bool {
+	for ; id != ""; id = w.remote.commits[id].parent {
+		if id == ancestor {
+			return true
+		}
+	}
+	return false
+}
+
+// checkEnd asserts what must hold when the loop has stopped: the result tells
+// what is on the work branch, and one more session changes nothing.
+func (w *world) checkEnd(res LoopResult) {
+	w.t.Helper()
+	good := 0
+	for _, state := range w.remote.commits[w.remote.work].tree {
+		if state == "good" {
+			good++
+		}
+	}
+	if res.FeaturesCompleted != good {
+		w.t.Fatalf("%v: %d features are reported, the work branch has %d", w.c, res.FeaturesCompleted, good)
+	}
+	st, err := Decode(w.remote.state, w.remote.list)
+	if err != nil {
+		w.t.Fatalf("%v: %v", w.c, err)
+	}
+	for _, f := range st.Features {
+		if st.Status == DoneWithExcept && f.Status != Complete && f.Status != Quarantined && !st.Blocked(f) {
+			w.t.Fatalf("%v: the loop ended, but %s is %s and had no second chance", w.c, f.ID, f.Status)
+		}
+	}
+	state := w.remote.state
+	w.crashes, w.rivals = 0, 0
+	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(state) {
+		w.t.Fatalf("%v: a session after the end changed the state", w.c)
+	}
+}
+
+// healed says whether all that a session after the end did was to keep a
+// receipt that was lost.
+func (w *world) healed(before []byte) bool {
+	a, errA := Decode(before, w.remote.list)
+	b, errB := Decode(w.remote.state, w.remote.list)
+	return errA == nil && errB == nil && b.Serial == a.Serial+1 && b.Epoch == a.Epoch && b.Effects["comment"] != a.Effects["comment"]
+}

@@ -1,0 +1,265 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// A kind of fault says what can be done about it.
+type kind int
+
+const (
+	cut     kind = iota + 1 // the reply ended before it was over: ask again
+	busy                    // the provider wants us to wait
+	broken                  // the provider or the way to it fails: ask again later
+	money                   // the account is empty
+	keyless                 // 401
+	barred                  // 403
+	nowhere                 // 404: no such model
+	misfit                  // not an endpoint of this protocol
+	over                    // the conversation is too long for the model
+	refused                 // 400 and its like: the request is wrong, and would be again
+)
+
+// A fault is one request that brought no reply.
+type fault struct {
+	kind  kind
+	text  string        // for people, clean
+	hint  time.Duration // the provider asks to wait so long; 0: it does not say
+	until time.Time     // the same as a time
+}
+
+// said is what a provider wrote about an error.
+type said struct {
+	code, typ, message string
+	retry              time.Duration
+}
+
+// fault judges the end of one request; nil means that the reply is whole.
+func (c *Client) fault(x *exchange, finish string, err error) *fault {
+	f := fault{}
+	var inside *saidError
+	var misses *misfitError
+	switch {
+	case finish == "error": // OpenRouter's word for it
+		f.kind, f.text = cut, "the provider broke the reply off"
+		if errors.As(err, &inside) {
+			f = judge(0, nil, readSaid(inside.raw), c.now())
+		}
+	case err != nil && finish != "" && !errors.As(err, &inside):
+		return nil // the line went down after the reply was complete
+	case errors.As(err, &misses):
+		f.kind, f.text = misfit, misses.what
+	case errors.As(err, &inside):
+		f = judge(0, nil, readSaid(inside.raw), c.now())
+	case x.status != 0 && x.status != http.StatusOK:
+		f = judge(x.status, x.header, readSaid(x.body), c.now())
+		if x.status < 500 && (web(x) || f.kind == nowhere && !json.Valid(x.body)) && f.kind != busy {
+			f.kind, f.text = misfit, fmt.Sprintf("answered with HTTP %d and no word of the protocol", x.status)
+		}
+	case err != nil && x.status == 0 && x.sent == 0:
+		f.kind, f.text = refused, err.Error() // it never left
+	case err != nil && x.status == 0:
+		f.kind, f.text = broken, err.Error()
+		if errors.Is(err, errSilent) {
+			f.text = "no answer"
+		}
+	case err != nil:
+		f.kind, f.text = cut, "the reply was cut: "+err.Error()
+	case finish == "":
+		f.kind, f.text = cut, "the reply was cut: it ended without a finish reason"
+	default:
+		return nil
+	}
+	f.text = c.clean(f.text)
+	return &f
+}
+
+// web says whether an error came from something that is not an API: a web
+// server, a portal, a proxy.
+func web(x *exchange) bool {
+	return strings.Contains(x.header.Get("Content-Type"), "html") || bytes.HasPrefix(bytes.TrimSpace(x.body), []byte("<"))
+}
+
+var (
+	moneyCodes = regexp.MustCompile(`(?i)^(insufficient_quota|billing_\w+|credit_balance\w*|insufficient_(credits?|balance|funds)|\w*spend_limit\w*|payment_required)$`)
+	moneyText  = regexp.MustCompile(`(?i)credit balance|insufficient (quota|credit|balance|funds)|exceeded your current quota|spend(ing)? limit|out of credits|more credits|billing hard limit`)
+	overCodes  = regexp.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
+	overText   = regexp.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
+	busyCodes  = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
+	modelText  = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown)|unknown model|no such model|model_not_found`)
+)
+
+// judge finds the kind of an error that the provider sent. status is 0 for one
+// inside a stream, which may carry a status as its code.
+func judge(status int, header http.Header, s said, now time.Time) fault {
+	f := fault{text: s.words(status), hint: hint(status, header, s, now)}
+	if f.hint > 0 {
+		f.until = now.Add(f.hint)
+	}
+	word := func(re *regexp.Regexp) bool { return re.MatchString(s.code) || re.MatchString(s.typ) }
+	inside := status == 0
+	if n, err := strconv.Atoi(s.code); err == nil && inside && n >= 400 && n < 600 {
+		status = n
+	}
+	// Gemini says "current quota" and "billing" of limits that last seconds,
+	// and names the seconds.
+	poor := word(moneyCodes) || moneyText.MatchString(s.message) && (status != 429 || f.hint == 0)
+	long := word(overCodes) || overText.MatchString(s.message)
+	switch {
+	case s.code == scriptCode:
+		f.kind = refused // whatever its words look like
+	case status == 402 || poor && status < 500:
+		f.kind = money
+	case long && (status == 0 || status == 400 || status == 422), status == 413:
+		f.kind = over
+	case status == 429 || status == 529 || status == 503 && f.hint > 0, inside && word(busyCodes):
+		f.kind = busy
+	case status == 401:
+		f.kind = keyless
+	case status == 403:
+		f.kind = barred
+	case status == 404 || status == 400 && (s.code == "model_not_found" || modelText.MatchString(s.message)):
+		f.kind = nowhere
+	case status == 408 || status == 409 || status == 425 || status >= 500 || status == 0:
+		f.kind = broken
+	case status >= 300 && status < 400, status == 405:
+		f.kind = misfit
+	default:
+		f.kind = refused
+	}
+	return f
+}
+
+// words is the error in a line.
+func (s said) words(status int) string {
+	var b strings.Builder
+	if status != 0 {
+		fmt.Fprintf(&b, "HTTP %d", status)
+		if t := http.StatusText(status); t != "" {
+			b.WriteString(" " + t)
+		}
+	} else {
+		b.WriteString("an error inside the reply")
+	}
+	if s.message != "" {
+		b.WriteString(": " + s.message)
+	}
+	if s.code != "" && !strings.Contains(s.message, s.code) {
+		b.WriteString(" (" + s.code + ")")
+	}
+	return b.String()
+}
+
+// readSaid reads an error in the shapes that providers give it: an object, an
+// object in an array, a text, or the fields without the object around them.
+func readSaid(body []byte) said {
+	body = bytes.TrimSpace(body)
+	var list []json.RawMessage
+	if json.Unmarshal(body, &list) == nil && len(list) > 0 {
+		return readSaid(list[0])
+	}
+	var o struct {
+		Error   json.RawMessage `json:"error"`
+		Message json.RawMessage `json:"message"`
+		Detail  json.RawMessage `json:"detail"`
+		Type    json.RawMessage `json:"type"`
+		Status  json.RawMessage `json:"status"`
+		Code    json.RawMessage `json:"code"`
+		Details json.RawMessage `json:"details"`
+	}
+	if json.Unmarshal(body, &o) != nil {
+		var s string
+		if json.Unmarshal(body, &s) != nil && len(body) > 0 && body[0] != '<' {
+			s = string(body)
+		}
+		return said{message: s}
+	}
+	if e := bytes.TrimSpace(o.Error); len(e) > 0 && string(e) != "null" {
+		s := readSaid(e)
+		if s.message == "" {
+			s.message = text(o.Message)
+		}
+		return s
+	}
+	s := said{code: text(o.Code), typ: text(o.Type), message: text(o.Message)}
+	if s.message == "" && len(o.Detail) > 0 {
+		if s.message = text(o.Detail); s.message == "" {
+			s.message = string(o.Detail)
+		}
+	}
+	if st := text(o.Status); s.typ == "" {
+		s.typ = st
+	}
+	return s.detailed(o.Details)
+}
+
+// detailed reads what hides in the details: Google's delay, Anthropic's code.
+func (s said) detailed(raw json.RawMessage) said {
+	var one struct {
+		Code  string `json:"error_code"`
+		Delay string `json:"retryDelay"`
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil && len(raw) > 0 {
+		list = []json.RawMessage{raw}
+	}
+	for _, d := range list {
+		if json.Unmarshal(d, &one) != nil {
+			continue
+		}
+		if delay, err := time.ParseDuration(one.Delay); err == nil {
+			s.retry = delay
+		}
+		if one.Code != "" {
+			s.code = one.Code
+		}
+	}
+	return s
+}
+
+// stop is the error that f ends the call with, in words that say what to do.
+func (c *Client) stop(f fault) error {
+	because := func(r runner.Reason, format string, args ...any) error {
+		return &runner.StopError{Reason: r, Err: fmt.Errorf("ask %s: "+format, append([]any{c.name}, args...)...), Until: f.until}
+	}
+	switch f.kind {
+	case busy:
+		return because(runner.RateLimit, "%s", f.text)
+	case money:
+		return because(runner.Paused, "%s; the account has no credit or has met its spending limit: top it up, then start the loop again", f.text)
+	case keyless:
+		return because(runner.Paused, "%s; mend the input api-key: %s does not accept it", f.text, c.base.Host)
+	case barred:
+		return because(runner.Paused, "%s; the input api-key may not use this model: give the key the right, or mend the input model", f.text)
+	case nowhere:
+		return because(runner.Paused, "%s; mend the input model (or base-url): %s does not know %s", f.text, c.base.Host, c.name)
+	case misfit:
+		return because(runner.Paused, "base-url %s is not an OpenAI-compatible endpoint: %s; mend the input base-url (it often ends in /v1), and look for a proxy or login page in between", c.base, f.text)
+	case over:
+		return because(runner.ContextLimit, "the conversation is too long for the model: %s", f.text)
+	case broken, cut:
+		return because(runner.Paused, "%s; the provider did not recover, start the loop again later", f.text)
+	case refused:
+		return fmt.Errorf("ask %s: %s%s", c.name, f.text, advice(f.text))
+	default:
+		panic("model: fault without a kind")
+	}
+}
+
+// advice says what to do about a refusal that is known.
+func advice(text string) string {
+	if strings.Contains(text, "reasoning_effort") || strings.Contains(text, "reasoning effort") {
+		return "; set the input reasoning-effort to none, or take a model that may use tools in chat completions"
+	}
+	return ""
+}

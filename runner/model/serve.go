@@ -1,0 +1,242 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
+)
+
+// A ScriptServer answers chat completions from a script, on this machine only.
+// [Open] is pointed to its URL, without a key and by the name "script", which
+// costs nothing. A question that the script does not foresee is refused with
+// HTTP 400 and the code "script".
+type ScriptServer struct {
+	URL string // for Options.BaseURL
+
+	server *http.Server
+	script script
+
+	mu     sync.Mutex
+	failed map[string]int // scripted failures that were given, by turn
+}
+
+// scriptCode marks a refusal of the scripted model: an error in the script or
+// in the loop, which no other try can mend.
+const scriptCode = "script"
+
+// Script parses a script, called file in errors, and serves it until Close.
+//
+// A script is a txtar archive. Its entries are called
+//
+//	<feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn> <verb> [argument]
+//	plan[-<round>]/<turn> <verb> [argument]
+//	compact/<feature>/<turn> <verb> [argument]
+//
+// after the last [loop] line of the question and the number of replies since.
+// Entries of the same turn are one reply, its calls in their order. say gives
+// the reply's text; write_file, edit_file, read_file, find_files, search, shell,
+// run_tests, browser, note, request_verification and cannot_complete call the
+// tool of that name, and call any tool with the body as it is. expect lists
+// lines that must occur in what was said since the last reply, sleep delays the
+// reply, and http answers with that status first, once.
+func Script(file string, data []byte) (*ScriptServer, error) {
+	s, err := parseScript(file, data)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // there is nothing to wait for
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", file, err)
+	}
+	srv := &ScriptServer{URL: "http://" + l.Addr().String() + "/v1", script: s, failed: map[string]int{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/chat/completions", srv.complete)
+	srv.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go srv.server.Serve(l) //nolint:errcheck // ends with Close, which is its only error
+	return srv, nil
+}
+
+// Close stops the server, replies that are under way included.
+func (s *ScriptServer) Close() error { return s.server.Close() }
+
+// A question is what the server reads of a request.
+type question struct {
+	Model    string `json:"model"`
+	Stream   bool   `json:"stream"`
+	Messages []struct {
+		Role    agent.Role      `json:"role"`
+		Content json.RawMessage `json:"content"`
+	} `json:"messages"`
+	StreamOptions struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+}
+
+func (s *ScriptServer) complete(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var q question
+	if err = errors.Join(err, json.Unmarshal(body, &q)); err != nil {
+		refuse(w, http.StatusBadRequest, scriptCode, "script: read the request: "+err.Error())
+		return
+	}
+	key, n, err := q.turn()
+	if err != nil {
+		refuse(w, http.StatusBadRequest, scriptCode, err.Error())
+		return
+	}
+	key = fmt.Sprintf("%s/%d", key, n)
+	t := s.script[key]
+	if t == nil {
+		refuse(w, http.StatusBadRequest, scriptCode, "script: unexpected question "+key)
+		return
+	}
+	if miss := q.miss(t.expect); len(miss) > 0 {
+		refuse(w, http.StatusBadRequest, scriptCode, fmt.Sprintf("script: %s expected %q in what was said since the last reply", key, miss))
+		return
+	}
+	if f, ok := s.fail(key, t); ok {
+		if f.after != "" {
+			w.Header().Set("Retry-After", f.after)
+		}
+		refuse(w, f.status, "scripted", "script: "+key+" fails as it should")
+		return
+	}
+	if t.sleep > 0 {
+		timer := time.NewTimer(t.sleep)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	t.answer(w, q, n, len(body))
+}
+
+// fail returns the next failure of a turn that was not given yet.
+func (s *ScriptServer) fail(key string, t *turn) (failure, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.failed[key]
+	if n >= len(t.fail) {
+		return failure{}, false
+	}
+	s.failed[key]++
+	return t.fail[n], true
+}
+
+// turn names the conversation that the question belongs to, by the last [loop]
+// line, and counts its turns.
+func (q question) turn() (key string, n int, err error) {
+	for _, m := range q.Messages {
+		switch m.Role {
+		case agent.User:
+			if k, ok := conversation(text(m.Content)); ok {
+				key, n = k, 1
+			}
+		case agent.Assistant:
+			n++
+		case agent.System, agent.Result:
+		}
+	}
+	if key == "" {
+		return "", 0, errors.New("script: no message begins with a line like [loop] feature=add-001 attempt=1 phase=tests round=0")
+	}
+	return key, n, nil
+}
+
+// miss returns the lines that do not occur after the last reply.
+func (q question) miss(lines []string) []string {
+	var news []string
+	for _, m := range q.Messages {
+		if m.Role == agent.Assistant {
+			news = nil
+			continue
+		}
+		news = append(news, text(m.Content))
+	}
+	said := strings.Join(news, "\n")
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(said, line) })
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	write(w, map[string]any{"error": map[string]any{"message": message, "type": "invalid_request_error", "code": code}})
+}
+
+// answer gives the turn's reply, streamed or in one piece.
+func (t *turn) answer(w http.ResponseWriter, q question, n, asked int) {
+	say := strings.Join(t.says, "\n")
+	brought := len(say)
+	var calls []map[string]any
+	for i, c := range t.calls {
+		brought += len(c.name) + len(c.args)
+		calls = append(calls, map[string]any{
+			"index": i, "id": "call_" + strconv.Itoa(n) + "_" + strconv.Itoa(i), "type": "function",
+			"function": map[string]any{"name": c.name, "arguments": c.args},
+		})
+	}
+	finish := string(agent.FinishStop)
+	if len(calls) > 0 {
+		finish = string(agent.FinishCalls)
+	}
+	prompt, output := (asked+3)/4, (brought+3)/4
+	usage := map[string]any{"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
+	shell := func(object string, choices []any) map[string]any {
+		return map[string]any{"id": "script", "object": object, "created": 0, "model": q.Model, "choices": choices}
+	}
+	if !q.Stream {
+		message := map[string]any{"role": "assistant", "content": say, "tool_calls": calls}
+		whole := shell("chat.completion", []any{map[string]any{"index": 0, "message": message, "finish_reason": finish}})
+		whole["usage"] = usage
+		w.Header().Set("Content-Type", "application/json")
+		write(w, whole)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	send := func(choices ...any) map[string]any { return shell("chat.completion.chunk", choices) }
+	event := func(e map[string]any) {
+		_, _ = io.WriteString(w, "data: ") // an asker that left hears nothing
+		write(w, e)
+		_, _ = io.WriteString(w, "\n")
+	}
+	delta := func(d map[string]any, finish any) {
+		event(send(map[string]any{"index": 0, "delta": d, "finish_reason": finish}))
+	}
+	delta(map[string]any{"role": "assistant", "content": say}, nil)
+	for i, c := range calls {
+		// In two pieces, as no real provider sends a call in one.
+		args := t.calls[i].args
+		half := len(args) / 2
+		for half > 0 && !utf8.RuneStart(args[half]) {
+			half--
+		}
+		c["function"] = map[string]any{"name": t.calls[i].name, "arguments": args[:half]}
+		delta(map[string]any{"tool_calls": []any{c}}, nil)
+		rest := map[string]any{"index": i, "function": map[string]any{"arguments": args[half:]}}
+		delta(map[string]any{"tool_calls": []any{rest}}, nil)
+	}
+	delta(map[string]any{}, finish)
+	if q.StreamOptions.IncludeUsage {
+		last := shell("chat.completion.chunk", []any{})
+		last["usage"] = usage
+		event(last)
+	}
+	_, _ = io.WriteString(w, "data: [DONE]\n\n")
+}
+
+// write encodes v. An error means that the asker has left, and is of no use to
+// anybody.
+func write(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }

@@ -1,0 +1,194 @@
+// Package plan turns a spec into the feature list.
+//
+// It promises rows that are valid ([Validate]): unique ids, known dependencies
+// without a cycle, acceptance steps that can be performed and that assert
+// something. A list that the user owns is taken as it is and costs nothing; else
+// a model is asked, told all its mistakes at once, and asked again, at most
+// twice. A list that is still wrong then is an error and never used in part.
+//
+// It does not read files, keep state or decide in what order features are
+// built. The fake of its port is in fake_test.go.
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// An Asker puts one question to a model and returns the text of the answer. It
+// waits out what passes by itself; usage counts also where the error is not
+// nil. Package model has the real one.
+type Asker interface {
+	Ask(ctx context.Context, system, prompt string) (string, runner.Usage, error)
+}
+
+// Options say what to plan from.
+type Options struct {
+	Spec   []byte
+	Source string // where the spec came from, for people
+	// Features is the user's own list: our rows, or Anthropic's bare form. If
+	// it is there, nobody is asked.
+	Features     []byte
+	FeaturesName string // where Features came from, for people
+	Ask          Asker  // not needed with Features
+	Min, Max     int    // how many features; 0: 1 and 60
+	RepoMap      string // what is in the repository already, if anything
+	// Acceptance says that every row must bring acceptance steps, because
+	// nothing will count as complete without a browser (e2e: required).
+	Acceptance bool
+	// Mistakes says what is wrong with steps beyond what [Validate] sees, a
+	// line for each; nil: nothing is. Whoever performs them knows best.
+	Mistakes func([]runner.Step) []string
+}
+
+// A Planner draws up the feature list.
+type Planner struct {
+	o    Options
+	rows []runner.Row // the user's own
+}
+
+// repairs is how often a list with mistakes goes back to the model.
+const repairs = 2
+
+const (
+	defaultMax = 60
+	mostRows   = 500
+)
+
+var _ runner.Planner = (*Planner)(nil)
+
+// Open checks what the plan is to be made from. It asks nobody.
+func Open(o Options) (*Planner, error) {
+	if o.Min == 0 {
+		o.Min = 1
+	}
+	if o.Max == 0 {
+		o.Max = max(defaultMax, o.Min)
+	}
+	errs := []error{CheckSpec(o.Source, o.Spec)}
+	if o.Min < 1 || o.Max < o.Min || o.Max > mostRows {
+		errs = append(errs, fmt.Errorf("plan: from %d to %d features is not a range within 1 to %d", o.Min, o.Max, mostRows))
+	}
+	p := &Planner{o: o}
+	switch {
+	case o.Features != nil:
+		rows, err := p.own()
+		if err != nil {
+			errs = append(errs, err)
+		}
+		p.rows = rows
+	case o.Ask == nil:
+		errs = append(errs, errors.New("plan: neither a feature list nor a model to ask for one"))
+	}
+	return p, errors.Join(errs...)
+}
+
+// own reads the user's list.
+func (p *Planner) own() ([]runner.Row, error) {
+	name := p.o.FeaturesName
+	if name == "" {
+		name = "features"
+	}
+	rows, wrong := parse(string(p.o.Features), false)
+	if len(wrong) == 0 {
+		rows = complete(rows)
+		wrong = p.mistakes(rows)
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("feature list %s: %d mistakes:\n%s", name, len(wrong), bullets(wrong))
+	}
+	return rows, nil
+}
+
+// Plan returns the user's rows, or asks for some; see [runner.Planner].
+func (p *Planner) Plan(ctx context.Context, purse runner.Purse) ([]runner.Row, runner.Usage, error) {
+	if p.rows != nil {
+		return p.rows, runner.Usage{}, nil
+	}
+	var (
+		spent  runner.Usage
+		answer string
+		wrong  []string
+	)
+	for round := range repairs + 1 {
+		if err := afford(purse, spent); err != nil {
+			return nil, spent, err
+		}
+		text, used, err := p.o.Ask.Ask(ctx, instructions, p.prompt(round, answer, wrong))
+		spent = sum(spent, used)
+		if err != nil {
+			return nil, spent, fmt.Errorf("plan %s: %w", p.o.Source, err)
+		}
+		var rows []runner.Row
+		if rows, wrong = parse(text, true); len(wrong) == 0 {
+			wrong = p.mistakes(rows)
+		}
+		if len(wrong) == 0 {
+			return rows, spent, nil
+		}
+		answer = text
+	}
+	return nil, spent, fmt.Errorf("plan %s: the model's feature list still has %d mistakes after %d repairs; make the spec clearer, or give a list of your own in the input features:\n%s",
+		p.o.Source, len(wrong), repairs, bullets(wrong))
+}
+
+// mistakes are all that is wrong with rows for this plan.
+func (p *Planner) mistakes(rows []runner.Row) []string {
+	var wrong []string
+	if n := len(rows); p.o.Features == nil && (n < p.o.Min || n > p.o.Max) {
+		wrong = append(wrong, fmt.Sprintf("the list has %d rows, not %d to %d", n, p.o.Min, p.o.Max))
+	} else if n > mostRows {
+		wrong = append(wrong, fmt.Sprintf("the list has %d rows, more than %d", n, mostRows))
+	}
+	wrong = append(wrong, validate(rows)...)
+	for i, r := range rows {
+		switch {
+		case p.o.Acceptance && len(r.Acceptance) == 0:
+			wrong = append(wrong, label(i, r)+": it has no acceptance steps, and nothing would be proved")
+		case p.o.Mistakes != nil && len(r.Acceptance) > 0 && len(steps(r)) == 0:
+			for _, m := range p.o.Mistakes(r.Acceptance) {
+				wrong = append(wrong, label(i, r)+": acceptance "+m)
+			}
+		}
+	}
+	return wrong
+}
+
+// afford checks the purse before a call.
+func afford(p runner.Purse, spent runner.Usage) error {
+	switch {
+	case p.Tokens <= spent.Tokens:
+		return &runner.StopError{Reason: runner.TokenBudget, Err: errors.New("nothing is left to plan with")}
+	case p.Capped && p.Cost <= spent.Cost:
+		return &runner.StopError{Reason: runner.CostBudget, Err: errors.New("nothing is left to plan with")}
+	}
+	return nil
+}
+
+func sum(a, b runner.Usage) runner.Usage {
+	return runner.Usage{
+		Calls:    a.Calls + b.Calls,
+		Tokens:   a.Tokens + b.Tokens,
+		Cached:   a.Cached + b.Cached,
+		Cost:     a.Cost + b.Cost,
+		Unpriced: a.Unpriced || b.Unpriced,
+	}
+}
+
+// bullets lists lines, but not so many that nobody reads them.
+func bullets(lines []string) string {
+	const most = 40
+	var b strings.Builder
+	for i, l := range lines {
+		if i == most {
+			fmt.Fprintf(&b, "- and %d more\n", len(lines)-most)
+			break
+		}
+		b.WriteString("- " + l + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

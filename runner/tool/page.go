@@ -1,0 +1,95 @@
+package tool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Limits of what tests and pages give.
+const (
+	mostTests = 16 << 10
+	mostPage  = 12 << 10
+)
+
+// A Page is a browser page that the model drives. Text of the page is data.
+type Page interface {
+	// Do performs one action and tells what the page then shows. What went
+	// wrong on the page is an error, for the model to read.
+	Do(context.Context, PageAction) (string, error)
+	Close() error
+}
+
+// A PageAction is one action in the browser.
+type PageAction struct {
+	Action string `json:"action"` // open, snapshot, click, type, press, wait, eval, console, screenshot
+	URL    string `json:"url"`
+	Ref    string `json:"ref"`
+	Text   string `json:"text"`
+	Key    string `json:"key"`
+	Script string `json:"script"`
+	WaitMS int    `json:"wait_ms"`
+}
+
+func (b *Box) browse(ctx context.Context, a PageAction) (string, error) {
+	if err := a.complete(); err != nil {
+		return "", err
+	}
+	if a.Action == "close" {
+		if b.page == nil {
+			return "no page was open", nil
+		}
+		err := b.page.Close()
+		b.page = nil
+		if err != nil {
+			return "", fmt.Errorf("close the page: %w", err)
+		}
+		return "closed", nil
+	}
+	if b.o.Page == nil {
+		return "", errors.New("there is no browser in this environment")
+	}
+	if b.page == nil {
+		if a.Action != "open" {
+			return "", errors.New("no page is open: open one first")
+		}
+		page, err := b.o.Page(ctx)
+		if err != nil {
+			return "", fmt.Errorf("the browser does not start: %w", err)
+		}
+		b.page = page
+	}
+	text, err := b.page.Do(ctx, a)
+	if err != nil {
+		return "", err
+	}
+	return middle(cmp.Or(text, "done"), mostPage*2/3, mostPage/3), nil
+}
+
+// complete says what an action lacks.
+func (a PageAction) complete() error {
+	for _, need := range []struct{ action, name, value string }{
+		{"open", "url", a.URL}, {"click", "ref", a.Ref}, {"type", "ref", a.Ref}, {"press", "key", a.Key}, {"eval", "script", a.Script},
+	} {
+		if a.Action == need.action && need.value == "" {
+			return fmt.Errorf("%s wants %s", a.Action, need.name)
+		}
+	}
+	return nil
+}
+
+type testArgs struct {
+	Scope string `json:"scope"`
+}
+
+func (b *Box) runTests(ctx context.Context, in testArgs) (string, error) {
+	if b.o.Tests == nil {
+		return "", errors.New("no test command is known; run the tests with the shell")
+	}
+	text, err := b.o.Tests(ctx, cmp.Or(in.Scope, "changed"))
+	if err != nil {
+		return "", broken{fmt.Errorf("run the tests: %w", err)}
+	}
+	return middle(cmp.Or(text, "the tests said nothing"), mostTests/3, mostTests*2/3), nil
+}

@@ -1,0 +1,372 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/internal/choose"
+)
+
+// A world is everything outside the loop, working, with a chooser deciding what
+// goes wrong. The remote survives a crash; what is local does not.
+type world struct {
+	t       *testing.T
+	c       *choose.Chooser
+	space   space
+	crashes int // still allowed
+	rivals  int // sessions that may still start beside another one
+	stops   int // interruptions still allowed
+	clock   time.Time
+
+	remote struct {
+		state, list []byte
+		moves       int // of the state branch; the compare-and-swap compares it
+		code        string
+		work        string
+		commits     map[string]commit
+		evidence    map[string]bool // features whose evidence is on the state branch
+		over        map[string]bool // run -> it has ended
+		asked       map[int]int     // serial -> successors requested
+		reported    int
+	}
+	process // of the session at work
+
+	freezing bool   // the rival at work stops for a while once it has claimed
+	frozen   string // its run, which is not over
+
+	begun map[string]int // attempts really begun, over all sessions
+	runs  int
+}
+
+// A process is what a session has in memory and on its own disk.
+type process struct {
+	seen    int // moves of the state branch, as this process knows it
+	loads   int
+	local   map[string]commit
+	tree    tree
+	cancel  context.CancelCauseFunc
+	run     string
+	claimed bool
+}
+
+// A tree says for each feature whether its code works ("good"), and whether its
+// tests are there ("tests").
+type tree map[string]string
+
+type commit struct {
+	parent string
+	tree   tree
+}
+
+// A space says what may happen in the executions of a test.
+type space struct {
+	features, attempts, repairs, perSession int
+	crashes, rivals, stops                  int
+	outcomes                                int // of a phase of work, see Work
+	judgements                              int // 2: the gates may be inconclusive
+	testFirst, chained                      bool
+}
+
+var (
+	errCrash  = errors.New("crash")
+	errFrozen = errors.New("frozen")
+)
+
+// step is called at the start and at the end of every effect: the two places
+// where a process can die, and where an answer can be lost.
+func (w *world) step() {
+	if w.freezing && w.claimed {
+		panic(errFrozen)
+	}
+	if w.crashes > 0 && w.c.Bool() {
+		w.crashes--
+		panic(errCrash)
+	}
+}
+
+func (w *world) Load(ctx context.Context) (Found, error) {
+	w.step()
+	if ctx.Err() != nil {
+		return Found{}, ctx.Err()
+	}
+	w.loads++
+	w.seen = w.remote.moves
+	w.local = maps.Clone(w.remote.commits)
+	found := Found{State: w.remote.state, List: w.remote.list, Work: w.remote.work, Base: Base{"main", "base"}}
+	if st, err := Decode(found.State, found.List); err == nil && found.Work != "" {
+		found.Foreign = found.Work != st.Work && found.Work != st.Published
+	}
+	return found, nil
+}
+
+func (w *world) Save(ctx context.Context, tx Transaction) error {
+	w.step()
+	if w.rivals > 0 && !w.claimed && w.c.Bool() {
+		w.rivals--
+		w.beside()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if w.remote.moves != w.seen {
+		return &MovedError{Want: fmt.Sprint(w.seen), Have: fmt.Sprint(w.remote.moves)}
+	}
+	w.remote.state, w.remote.list, w.remote.code = tx.State, tx.List, tx.Code
+	w.remote.moves++
+	w.seen, w.claimed = w.remote.moves, true
+	maps.Copy(w.remote.commits, w.local)
+	for _, f := range tx.Files {
+		var id, name string
+		if n, _ := fmt.Sscanf(f.Name, "evidence/%2s/%s", &id, &name); n == 2 {
+			w.remote.evidence[id] = true
+		}
+	}
+	w.step() // the server may not know atomic: the state first, then the work branch
+	if tx.Work != "" {
+		if !w.within(w.remote.work, tx.Work) {
+			w.t.Fatalf("%v: the work branch would not be fast-forwarded to %s", w.c, tx.Work)
+		}
+		w.remote.work = tx.Work
+	}
+	w.step()
+	return nil
+}
+
+// beside runs another session before this one's first transaction: all of it,
+// or up to its claim, after which it is still at work when this one is done.
+func (w *world) beside() {
+	mine := w.process
+	w.freezing = w.c.Bool()
+	w.session(ByChain)
+	w.freezing, w.process = false, mine
+}
+
+func (w *world) within(ancestor, id string) bool {
+	for ; id != ""; id = w.local[id].parent {
+		if id == ancestor || ancestor == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) Snapshot(ctx context.Context, parent, message string) (Snapshot, error) {
+	w.step()
+	if ctx.Err() != nil {
+		return Snapshot{}, ctx.Err()
+	}
+	if maps.Equal(w.tree, w.local[parent].tree) {
+		return Snapshot{Commit: parent, Tree: treeID(w.tree)}, nil
+	}
+	return Snapshot{Commit: w.commit(parent, w.tree), Tree: treeID(w.tree)}, nil
+}
+
+func (w *world) Commit(ctx context.Context, id, parent, message string, when time.Time) (string, error) {
+	w.step()
+	for _, c := range w.local {
+		if treeID(c.tree) == id {
+			return w.commit(parent, c.tree), nil
+		}
+	}
+	return "", fmt.Errorf("no tree %s", id)
+}
+
+func (w *world) commit(parent string, tr tree) string {
+	id := parent + "+" + treeID(tr)
+	w.local[id] = commit{parent, maps.Clone(tr)}
+	return id
+}
+
+func treeID(tr tree) string { return fmt.Sprint(map[string]string(tr)) } // fmt sorts the keys
+
+func (w *world) Restore(ctx context.Context, id string) error {
+	w.step()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c, ok := w.local[id]
+	if !ok {
+		return fmt.Errorf("no commit %s", id)
+	}
+	w.tree = maps.Clone(c.tree)
+	return nil
+}
+
+func (w *world) Plan(context.Context, Purse) ([]Row, Usage, error) {
+	w.step()
+	var rows []Row
+	for i := range w.space.features {
+		r := Row{ID: fmt.Sprintf("f%d", i), Priority: 1}
+		if i > 0 && w.space.chained {
+			r.DependsOn = []string{"f0"}
+		}
+		rows = append(rows, r)
+	}
+	return rows, Usage{Calls: 1, Tokens: 10}, nil
+}
+
+// Work does one of several things. The happy path is first.
+func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
+	w.step()
+	id := t.Feature.ID
+	st, err := Decode(w.remote.state, w.remote.list)
+	if f, _ := st.Feature(id); err != nil || f.Attempts < t.Attempt {
+		w.t.Fatalf("%v: attempt %d at %s was not counted before it began", w.c, t.Attempt, id)
+	}
+	if !t.Resumed && t.Repair == 0 && t.Phase == w.first() {
+		w.begun[id]++
+	}
+	claim := Claim{Usage: Usage{Calls: 1, Tokens: 5}}
+	if t.Phase == Tests {
+		if w.tree[id] != "good" {
+			w.tree[id] = "tests"
+		}
+		return claim, nil
+	}
+	outcome := w.c.Int(w.outcomes())
+	if outcome >= len(calm) {
+		w.stops--
+	}
+	switch outcome {
+	case 0:
+		w.tree[id] = "good"
+	case 1:
+		w.tree[id] = "wrong"
+	case 2: // wrong, and breaks what worked before
+		for other := range w.tree {
+			w.tree[other] = "wrong"
+		}
+		w.tree[id] = "good"
+	case 3:
+		claim.GaveUp, claim.Why = TooBig, "it is too big"
+	case 4: // the time is up half way
+		w.tree[id] = "wrong"
+		w.cancel(&StopError{Reason: SessionTime})
+		return claim, ctx.Err()
+	case 5: // done, but too late for a verdict
+		w.tree[id] = "good"
+		w.cancel(&StopError{Reason: SessionTime})
+	case 6:
+		return claim, errors.New("no such model")
+	case 7:
+		return claim, &StopError{Reason: ContextLimit}
+	case 8:
+		w.cancel(&StopError{Reason: Cancelled})
+		return claim, ctx.Err()
+	}
+	w.step()
+	return claim, nil
+}
+
+var calm = []string{"works", "wrong", "breaks others", "gives up"} // outcomes that interrupt nothing
+
+func (w *world) outcomes() int {
+	if w.stops == 0 {
+		return min(w.space.outcomes, len(calm))
+	}
+	return w.space.outcomes
+}
+
+func (w *world) first() Phase {
+	if w.space.testFirst {
+		return Tests
+	}
+	return Implement
+}
+
+// Judge looks at the tree and at nothing else.
+func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
+	w.step()
+	if ctx.Err() != nil {
+		return Verdict{}, ctx.Err()
+	}
+	tr := w.local[c.Commit].tree
+	if treeID(tr) != c.Tree {
+		w.t.Fatalf("%v: commit %s does not have tree %s", w.c, c.Commit, c.Tree)
+	}
+	if c.Phase == Tests {
+		return Verdict{Outcome: Red}, nil
+	}
+	if w.space.judgements > 1 && w.c.Int(w.space.judgements) == 1 {
+		return Verdict{Outcome: Inconclusive, Reason: "flaky"}, nil
+	}
+	for _, r := range append(slices.Clone(c.Completed), c.Feature.Row) {
+		if tr[r.ID] != "good" {
+			return Verdict{Outcome: Failed, Reason: r.ID + " does not work"}, nil
+		}
+	}
+	return Verdict{Outcome: Verified, Files: []File{{"verdict.json", []byte("{}")}}}, nil
+}
+
+func (w *world) Over(_ context.Context, o Owner) (bool, error) {
+	w.step()
+	return w.remote.over[o.Run], nil
+}
+
+func (w *world) Upload(context.Context, string, []File) (string, error) {
+	w.step()
+	return "1", nil
+}
+
+func (w *world) Report(_ context.Context, r Report) (Receipts, error) {
+	w.step()
+	w.remote.reported++
+	w.step()
+	return Receipts{Keys: map[string]string{"comment": "7"}}, nil
+}
+
+// Continue asks for a successor that is not there yet, as the contract has it.
+func (w *world) Continue(ctx context.Context, s Successor) (string, error) {
+	w.step()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	w.remote.asked[s.Serial]++
+	w.step()
+	return "8", nil
+}
+
+// session runs one session, reporting whether it lived.
+func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool) {
+	w.runs++
+	w.process = process{run: fmt.Sprint("run", w.runs)}
+	run := w.run
+	defer func() {
+		e := recover()
+		switch e {
+		case nil:
+		case errCrash:
+			lived = false
+		case errFrozen:
+			lived, w.frozen = false, run
+		default:
+			panic(e)
+		}
+		w.remote.over[run] = e != errFrozen
+	}()
+	ctx, cancel := context.WithCancelCause(w.t.Context())
+	defer cancel(nil)
+	w.cancel = cancel
+	s := Session{
+		Repo: w, Planner: w, Agent: w, Gates: w, Forge: w,
+		Config: LoopConfig{
+			MaxSessions: w.maxSessions(), TokenBudget: 1e6, AutoCheckpoint: true, FeaturesPerSession: w.space.perSession,
+			AttemptsPerFeature: w.space.attempts, RepairsPerAttempt: w.space.repairs, TestFirst: w.space.testFirst,
+			Continuation: Auto, Mode: RunMode, Trigger: trigger, Grace: time.Minute,
+		},
+		Loop: "main", Fresh: "l1", Owner: Owner{Run: run, Attempt: 1, Claimed: w.clock},
+		Now:    func() time.Time { w.clock = w.clock.Add(time.Second); return w.clock },
+		Papers: func(State, LoopResult) Papers { return Papers{} },
+	}
+	res, err = s.Run(ctx)
+	return res, err, true
+}
+
+func (w *world) maxSessions() int {
+	return 2*w.space.features*(w.space.attempts+1) + w.space.crashes + 2*w.space.rivals + 2
+}

@@ -1,0 +1,458 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/report"
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
+	"github.com/autonomous-loop/autonomous-loop/runner/browser"
+	"github.com/autonomous-loop/autonomous-loop/runner/check"
+	"github.com/autonomous-loop/autonomous-loop/runner/model"
+	"github.com/autonomous-loop/autonomous-loop/runner/plan"
+	"github.com/autonomous-loop/autonomous-loop/runner/repo"
+	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+	"github.com/autonomous-loop/autonomous-loop/runner/tool"
+)
+
+// author of every commit of the loop.
+const author = "autonomous-loop[bot] <autonomous-loop@users.noreply.github.com>"
+
+// A place is where a session runs: all that differs between a job on GitHub and
+// a laptop.
+type place struct {
+	remote  string
+	auth    repo.Auth
+	owner   runner.Owner
+	trigger runner.Trigger
+	lineage string // of the loop that the request for this session names
+	links   report.Links
+	local   bool
+
+	// forge is made once the repository is open, because it wants to know the
+	// base branch.
+	forge func(c config, base string) (runner.Forge, error)
+	// issue reads the spec from an issue; nil where there are none.
+	issue func(ctx context.Context, c config, number int) (string, error)
+}
+
+// A session is a wired runner.Session and what has to be closed after it.
+type session struct {
+	runner.Session
+	close []func() error
+	rung  string
+}
+
+func (s *session) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}
+
+// An environment is what main gives to the rest of the program of the outside
+// world.
+type environment struct {
+	getenv func(string) string
+	stdout io.Writer
+	stderr io.Writer
+	now    func() time.Time
+	tty    bool
+
+	transport http.RoundTripper // to the model's provider
+}
+
+// openRepo opens the repository and reads the config file of its base branch,
+// before anything else is looked at. Secrets are never recorded in a commit.
+func openRepo(ctx context.Context, c config, p place, dir string, owner *repo.Owner, now func() time.Time) (*repo.Repo, error) {
+	// Commands walk through it to the work tree; the git directory stays closed.
+	if err := os.Mkdir(filepath.Join(dir, "repo"), 0o711); err != nil { //nolint:gosec // see the line above
+		return nil, err
+	}
+	return repo.Open(ctx, repo.Options{
+		Remote: p.remote, Auth: p.auth, Dir: filepath.Join(dir, "repo"),
+		StateBranch: c.StateBranch, WorkBranch: c.workBranch(), Base: c.Base, Author: author,
+		Now: now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, Owner: owner,
+		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()),
+	})
+}
+
+func nonEmpty(values ...string) []string {
+	var kept []string
+	for _, v := range values {
+		if v != "" {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// withFile reads the config file at the base branch's tip, if there is one, and
+// parses everything again with its values below those of lookup.
+func withFile(ctx context.Context, r *repo.Repo, name string, lookup func(string) string) (config, error) {
+	data, err := r.Read(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return parseConfig(lookup)
+	}
+	if err != nil {
+		return config{}, fmt.Errorf("read the config file: %w", err)
+	}
+	values, err := parseFile(name, data)
+	c, parseErr := parseConfig(func(name string) string { return cmp.Or(lookup(name), values[name]) })
+	return c, errors.Join(err, parseErr)
+}
+
+// wire builds a session of real parts. dir is private to it, but its path can be
+// walked by the sandbox's user.
+func wire(ctx context.Context, env environment, lookup func(string) string, p place, dir string, notify func(runner.Event), turn func(agent.Event)) (_ *session, c config, err error) {
+	s := &session{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if c, err = parseConfig(lookup); err != nil {
+		return nil, c, usage(err)
+	}
+	box, err := sandbox.Open(ctx, sandbox.Options{Isolation: c.Isolation, Dir: filepath.Join(dir, "sandbox"), Path: env.getenv("PATH")})
+	if err != nil {
+		return nil, c, err
+	}
+	s.close = append(s.close, box.Close)
+	s.rung = box.Rung()
+
+	uid, gid := box.User()
+	r, err := openRepo(ctx, c, p, dir, &repo.Owner{UID: uid, GID: gid}, env.now)
+	if err != nil {
+		return nil, c, err
+	}
+	found, err := r.Load(ctx)
+	if err != nil {
+		return nil, c, err
+	}
+	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
+		return nil, c, usage(err)
+	}
+	spec, err := readSpec(ctx, c, p, r)
+	if err != nil {
+		return nil, c, usage(err)
+	}
+	client, err := s.model(env, c)
+	if err != nil {
+		return nil, c, err
+	}
+	if err := client.Probe(ctx); err != nil {
+		return nil, c, err
+	}
+	page, err := s.browser(ctx, env, c, box, dir)
+	if err != nil {
+		return nil, c, err
+	}
+	gates, err := check.Open(check.Options{
+		Trees: r, Browser: accepter(page), Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
+		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
+		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
+	})
+	if err != nil {
+		return nil, c, err
+	}
+	tools, err := tool.Open(tool.Options{
+		Dir: r.Work(), LogDir: filepath.Join(dir, "logs"), Shell: box, Net: sandbox.Local,
+		Start:    func(ctx context.Context, c sandbox.Command) (tool.Process, error) { return box.Start(ctx, c) },
+		Tests:    func(ctx context.Context, scope string) (string, error) { return gates.Feedback(ctx, r.Work(), scope) },
+		Page:     pageOf(page),
+		MayWrite: check.MayWrite,
+	})
+	if err != nil {
+		return nil, c, err
+	}
+	s.close = append(s.close, tools.Close)
+	planner, err := plan.Open(plan.Options{
+		Spec: spec.text, Source: spec.Source, Features: spec.features, FeaturesName: c.Features, Ask: client,
+		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes,
+	})
+	if err != nil {
+		return nil, c, err
+	}
+	f, err := p.forge(c, found.Base.Branch)
+	if err != nil {
+		return nil, c, err
+	}
+	journal := &journal{notify: notify}
+	intake, err := instructions(ctx, r)
+	if err != nil {
+		return nil, c, err
+	}
+	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
+	s.Session = runner.Session{
+		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
+		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Intake: intake, Event: turn, Transcript: &journal.transcript}),
+		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
+		Now: env.now, Notify: journal.take,
+		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
+			return papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
+		},
+	}
+	return s, c, nil
+}
+
+// grace is what a session has for putting in order what a limit interrupted.
+// Half of it lies before the job's own end, see [softDeadline].
+const grace = 4 * time.Minute
+
+// newLineage draws the id of a loop.
+func newLineage() string { return strings.ToLower(crand.Text()[:12]) }
+
+func (s *session) model(env environment, c config) (*model.Client, error) {
+	prices, err := model.ParsePrices([]byte(cmp.Or(c.Prices, "{}")))
+	if err != nil {
+		return nil, fmt.Errorf("input prices: %w", err)
+	}
+	o := model.Options{
+		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
+		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Transport: env.transport,
+	}
+	if c.Script != "" {
+		data, err := os.ReadFile(c.Script)
+		if err != nil {
+			return nil, fmt.Errorf("input model: read the script: %w", err)
+		}
+		server, err := model.Script(c.Script, data)
+		if err != nil {
+			return nil, err
+		}
+		s.close = append(s.close, server.Close)
+		o.Name, o.Key, o.BaseURL = "script", "", server.URL
+	}
+	client, err := model.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	if c.LoopConfig.CostBudget > 0 && c.Script == "" && !client.Priced() {
+		return nil, fmt.Errorf("input cost-budget: the price of %s is not known; add it with the input prices, or set cost-budget to 0", c.Model)
+	}
+	return client, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// browser opens the browser, which runs as the judge's user with an empty
+// environment. There is none with e2e: off.
+func (s *session) browser(ctx context.Context, env environment, c config, box *sandbox.Sandbox, dir string) (*browser.Browser, error) {
+	if c.E2E == "off" {
+		return nil, nil
+	}
+	paths, err := browser.Find(env.getenv, func(path string) bool { _, err := os.Stat(path); return err == nil })
+	if err != nil {
+		return nil, fmt.Errorf("%w\nOr set e2e: off to do without a browser; then nothing is checked end to end", err)
+	}
+	home := filepath.Join(dir, "judge")
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, err
+	}
+	if err := box.OwnJudge(home); err != nil {
+		return nil, err
+	}
+	node := filepath.Join(dir, "node")
+	err = box.Wrapper(node, sandbox.Command{
+		Argv: []string{paths.Node}, Dir: home, Net: sandbox.Local, Judge: true,
+		Write: []string{home}, Read: []string{paths.Driver, filepath.Dir(paths.Chromium), filepath.Dir(paths.Node)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, err := browser.Open(ctx, browser.Options{
+		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Artifacts: filepath.Join(dir, "pages"), Now: env.now,
+		Start: func(ctx context.Context, c sandbox.Command) (browser.Server, error) {
+			c.Judge = true
+			return box.Start(ctx, c)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, func() error { b.Close(); return nil })
+	return b, nil
+}
+
+// judged runs what is judged as the judge's user: with a home and caches that
+// the agent's commands cannot reach.
+type judged struct{ *sandbox.Sandbox }
+
+func (j judged) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
+	c.Judge = true
+	return j.Sandbox.Run(ctx, c)
+}
+
+// accepter keeps a missing browser from looking like one.
+func accepter(b *browser.Browser) check.Browser {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// pageOf opens pages for the agent's browser tool.
+func pageOf(b *browser.Browser) func(context.Context) (tool.Page, error) {
+	if b == nil {
+		return nil
+	}
+	return func(ctx context.Context) (tool.Page, error) {
+		p, err := b.Page(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return agentPage{p}, nil
+	}
+}
+
+type agentPage struct{ *browser.Page }
+
+func (p agentPage) Do(ctx context.Context, a tool.PageAction) (string, error) {
+	return p.Page.Do(ctx, browser.Action(a))
+}
+
+func (p agentPage) Close() error {
+	p.Page.Close()
+	return nil
+}
+
+// A source is the spec as it was read.
+type source struct {
+	runner.Spec
+	text     []byte
+	features []byte // a feature list of the person's own
+}
+
+// readSpec reads what is to be built: an issue, the text itself, a file of the
+// base branch, or on a laptop a file of the disk.
+func readSpec(ctx context.Context, c config, p place, r *repo.Repo) (source, error) {
+	var s source
+	read := func(path string) ([]byte, error) {
+		if p.local {
+			if data, err := os.ReadFile(path); err == nil || filepath.IsAbs(path) {
+				return data, err
+			}
+		}
+		return r.Read(ctx, filepath.ToSlash(path))
+	}
+	if c.Features != "" {
+		data, err := read(c.Features)
+		if err != nil {
+			return s, fmt.Errorf("input features: %w", err)
+		}
+		s.features = data
+	}
+	number, isIssue := strings.CutPrefix(c.Spec, "issue:")
+	switch {
+	case isIssue:
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 {
+			return s, fmt.Errorf("input spec: %q names no issue; write issue:12", c.Spec)
+		}
+		if p.issue == nil {
+			return s, fmt.Errorf("input spec: %s can only be read on GitHub; give a file", c.Spec)
+		}
+		body, err := p.issue(ctx, c, n)
+		if err != nil {
+			return s, fmt.Errorf("input spec: %w", err)
+		}
+		s.Source, s.text = c.Spec, []byte(body)
+	case strings.Contains(c.Spec, "\n") || len(strings.Fields(c.Spec)) > 3:
+		s.Source, s.text = "text", []byte(c.Spec)
+	default:
+		data, err := read(c.Spec)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && s.features != nil:
+		case errors.Is(err, fs.ErrNotExist):
+			return s, fmt.Errorf("input spec: there is no file %s on the base branch; write what is to be built into it, or name another with spec", c.Spec)
+		case err != nil:
+			return s, fmt.Errorf("input spec: read %s: %w", c.Spec, err)
+		}
+		s.Source, s.text = c.Spec, data
+	}
+	s.SHA256 = runner.Hash(s.text)
+	if s.features != nil {
+		return s, nil
+	}
+	if err := plan.CheckSpec(s.Source, s.text); err != nil {
+		return s, fmt.Errorf("input %w", err)
+	}
+	return s, nil
+}
+
+// instructions are the project's own for agents, from the base branch only.
+func instructions(ctx context.Context, r *repo.Repo) (string, error) {
+	const most = 32 << 10
+	for _, name := range []string{"AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md"} {
+		data, err := r.Read(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", name, err)
+		}
+		return string(bytes.ToValidUTF8(data[:min(len(data), most)], nil)), nil
+	}
+	return "", nil
+}
+
+// A journal keeps what a session did, for the artifact and the report.
+type journal struct {
+	notify     func(runner.Event)
+	transcript lockedBuffer
+
+	mu     sync.Mutex
+	events []runner.Event
+}
+
+func (j *journal) take(e runner.Event) {
+	j.mu.Lock()
+	j.events = append(j.events, e)
+	j.mu.Unlock()
+	j.notify(e)
+}
+
+// A lockedBuffer is written by several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b.Bytes())
+}
