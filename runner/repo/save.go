@@ -165,7 +165,17 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 	for _, u := range todo {
 		tips = append(tips, u.new)
 	}
-	objs, err := r.store.fresh(ctx, tips, []oid{r.last.state, r.last.work, r.last.base})
+	known := []oid{r.last.state, r.last.work, r.last.base}
+	if r.last.state != none {
+		// What an attempt has changed so far is in the last code commit. The
+		// next one stands beside it, not on it.
+		c, err := r.store.commit(r.last.state)
+		if err != nil {
+			return err
+		}
+		known = append(known, c.parents...)
+	}
+	objs, err := r.store.fresh(ctx, tips, known)
 	if err != nil {
 		return err
 	}

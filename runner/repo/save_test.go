@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -209,6 +210,40 @@ func TestPublishedTipIsNotForeign(t *testing.T) {
 	if f := load(t, open(t, dir)); f.Foreign {
 		t.Error("the tip that the state calls published is foreign")
 	}
+}
+
+// TestPushesAreSmall goes through an attempt, whose snapshots all stand on the
+// same parent: what one has brought the next does not bring again.
+func TestPushesAreSmall(t *testing.T) {
+	t.Parallel()
+	noise := func(n int) string {
+		rnd := rand.NewChaCha8([32]byte{byte(n)})
+		b := make([]byte, 100<<10)
+		rnd.Read(b)
+		return string(b)
+	}
+	dir := bare(t, map[string]string{"old.bin": noise(1)})
+	s := serve(t, dir)
+	r := open(t, s.url, withAuth)
+	l := begin(load(t, r))
+	l.save(t, r, "", "")
+	base := l.state["code"].(string)
+	first := work(t, r, base, "big.bin", noise(2))
+	l.save(t, r, first, "", runner.File{Name: "evidence/a/screenshot.png", Data: []byte(noise(3))})
+	write(t, r.Work(), map[string]string{"small.js": "1\n"})
+	second, err := r.Snapshot(t.Context(), base, "x")
+	must(t, err)
+	l.save(t, r, second.Commit, "")
+	done, err := r.Commit(t.Context(), second.Tree, base, "feat: x", r.o.Now())
+	must(t, err)
+	l.save(t, r, done, done)
+	for i, most := range []int{10 << 10, 220 << 10, 10 << 10, 10 << 10} {
+		if s.sent[i] > most {
+			t.Errorf("push %d has %d bytes", i, s.sent[i])
+		}
+	}
+	again := open(t, s.url, withAuth)
+	must(t, errors.Join(load(t, again).Chain, again.Restore(t.Context(), second.Commit)))
 }
 
 func TestWorkBranchMovesForwardOnly(t *testing.T) {
