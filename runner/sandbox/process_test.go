@@ -213,6 +213,7 @@ func actOrphan(args []string) error {
 		return err
 	}
 	actor = os.Args[0]
+	turn.Store(300) // marks that the next session will not come to by itself
 	if _, err = s.Start(context.Background(), sh(args[1], args[2])); err != nil {
 		return err
 	}
