@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -190,14 +192,14 @@ func (s *Sandbox) Close() error {
 		return nil
 	}
 	s.closed = true
-	live, wrappers := s.live, s.wrappers
+	live, wrappers := slices.Collect(maps.Keys(s.live)), s.wrappers
 	s.mu.Unlock()
 
-	for p := range live {
+	for _, p := range live {
 		p.end(atOnce)
 	}
 	var errs []error
-	for p := range live {
+	for _, p := range live {
 		<-p.done
 		errs = append(errs, p.err)
 	}
