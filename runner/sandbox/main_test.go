@@ -90,7 +90,7 @@ func TestWithoutRoot(t *testing.T) {
 // place is a directory that commands can reach, which t.TempDir is not.
 func place(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sandbox-test-")
+	dir, err := os.MkdirTemp("", "sandbox-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,12 +24,16 @@ func TestClimb(t *testing.T) {
 		want      string // of the rung's line or of the error
 		rung      rung
 	}{
-		{"root", "auto", func(*machine) {}, "landlock: commands run as uid 60001 under Landlock (ABI 7) and seccomp, without this process's environment",
-			rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
+		{
+			"root", "auto", func(*machine) {}, "landlock: commands run as uid 60001 under Landlock (ABI 7) and seccomp, without this process's environment",
+			rung{confine: true, drop: true, abi: 7, local: true, unix: true},
+		},
 		{"by name", "landlock", func(m *machine) { m.arch = "arm64" }, "landlock: commands run as uid 60001", rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
 		{"by default", "", func(*machine) {}, "landlock: ", rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
-		{"laptop", "auto", func(m *machine) { m.root, m.uid = false, 1000 }, "as you (uid 1000) under Landlock (ABI 7) and seccomp, without this process's environment; no unix sockets",
-			rung{confine: true, abi: 7, local: true}},
+		{
+			"laptop", "auto", func(m *machine) { m.root, m.uid = false, 1000 }, "as you (uid 1000) under Landlock (ABI 7) and seccomp, without this process's environment; no unix sockets",
+			rung{confine: true, abi: 7, local: true},
+		},
 		{"laptop of tomorrow", "auto", func(m *machine) { m.root, m.abi = false, 9 }, "ABI 9", rung{confine: true, abi: 9, local: true, unix: true}},
 		{"before TCP rules", "auto", func(m *machine) { m.abi = 3 }, "network none or full, as local takes ABI 4", rung{confine: true, drop: true, abi: 3, unix: true}},
 		{"none by name", "none", func(m *machine) { m.abi = 0; m.seccomp = false }, "none: commands run with all rights of this process", rung{local: true, unix: true}},
@@ -232,8 +236,11 @@ func TestKin(t *testing.T) {
 	}
 	// As root: the group and the user, and nothing else.
 	marked := []proc{
-		{pid: 1, uid: 60001, groups: []uint32{60001, 60600}}, {pid: 2, uid: 60002, groups: []uint32{60600}},
-		{pid: 3, uid: 1000, groups: []uint32{60600}}, {pid: 4, uid: 60001, groups: []uint32{60601}}, {pid: 5, uid: 60001, groups: []uint32{60600}, zombie: true},
+		{pid: 1, uid: 60001, groups: []uint32{60001, 60600}},
+		{pid: 2, uid: 60002, groups: []uint32{60600}},
+		{pid: 3, uid: 1000, groups: []uint32{60600}},
+		{pid: 4, uid: 60001, groups: []uint32{60601}},
+		{pid: 5, uid: 60001, groups: []uint32{60600}, zombie: true},
 	}
 	if got := pids(kin{mark: mark{gid: 60600}, uids: []int{60001, 60002}}, marked); !slices.Equal(got, []int{1, 2, 5}) {
 		t.Errorf("marked are %v", got)

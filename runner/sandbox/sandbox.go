@@ -133,7 +133,7 @@ func (s *Sandbox) furnish(dir string) error {
 			if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // the user's own are closed below
 				return err
 			}
-			if err := errors.Join(os.Chmod(d, 0o700), os.Lchown(d, u.uid, u.gid)); err != nil {
+			if err := errors.Join(os.Chmod(d, 0o700), os.Lchown(d, u.uid, u.gid)); err != nil { //nolint:gosec // a directory
 				return err
 			}
 		}
