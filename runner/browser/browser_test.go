@@ -317,7 +317,7 @@ func TestEveryActionFails(t *testing.T) {
 	t.Parallel()
 	b, app := common(t), shelf(t)
 	limits := b.o.Limits
-	limits.Action, limits.Wait, limits.Load, limits.Answer = 500*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second
+	limits.Action, limits.Wait, limits.Load, limits.Answer = 1500*time.Millisecond, 1500*time.Millisecond, 2*time.Second, 2*time.Second
 	u, release, err := b.place(t.Context(), app)
 	if err != nil {
 		t.Fatal(err)
@@ -339,32 +339,32 @@ func TestEveryActionFails(t *testing.T) {
 	rows := []row{
 		{step: step("goto", "", "/broken", ""), want: `(goto /broken): expected a page, the server answered 500`},
 		{step: step("goto", "", "/about", "404"), want: `(goto /about): expected status 404, the server answered 200`},
-		{step: step("goto", "", "/hang", ""), want: `(goto /hang): the page did not load in 1s`},
+		{step: step("goto", "", "/hang", ""), want: `(goto /hang): the page did not load in 2s`},
 		{step: step("goto", "", "http://example.com/", ""), want: `(goto http://example.com/): http://example.com/ is outside the application`},
 		{step: step("goto", "", "file:///etc/passwd", ""), want: `(goto file:///etc/passwd): file:///etc/passwd is outside the application`},
 		{step: step("goto", "", "data:text/html,x", ""), want: `(goto data:text/html,x): data:text/html,x is outside the application`},
-		{step: step("fill", "label=Writer", "x", ""), want: `(fill label=Writer): no element matches in 500ms`},
+		{step: step("fill", "label=Writer", "x", ""), want: `(fill label=Writer): no element matches in 1.5s`},
 		{step: step("fill", "#add", "x", ""), want: `(fill #add): Element is not an <input>`},
-		{step: step("type", "#nowhere", "x", ""), want: `(type #nowhere): no element matches in 500ms`},
-		{step: step("press", "#nowhere", "Enter", ""), want: `(press #nowhere): no element matches in 500ms`},
+		{step: step("type", "#nowhere", "x", ""), want: `(type #nowhere): no element matches in 1.5s`},
+		{step: step("press", "#nowhere", "Enter", ""), want: `(press #nowhere): no element matches in 1.5s`},
 		{step: step("press", "", "Wibble", ""), want: `(press Wibble): Unknown key: "Wibble"`},
-		{step: step("click", "#secret", "", ""), want: `(click #secret): 1 elements match, none became visible in 500ms`},
-		{step: step("click", "#off", "", ""), want: `(click #off): Timeout 500ms exceeded.`},
-		{step: step("click", "#under", "", ""), want: `(click #under): Timeout 500ms exceeded.`},
-		{step: step("dblclick", "#nowhere", "", ""), want: `(dblclick #nowhere): no element matches in 500ms`},
-		{step: step("hover", "#nowhere", "", ""), want: `(hover #nowhere): no element matches in 500ms`},
+		{step: step("click", "#secret", "", ""), want: `(click #secret): 1 elements match, none became visible in 1.5s`},
+		{step: step("click", "#off", "", ""), want: `(click #off): Timeout 1500ms exceeded.`},
+		{step: step("click", "#under", "", ""), want: `(click #under): Timeout 1500ms exceeded.`},
+		{step: step("dblclick", "#nowhere", "", ""), want: `(dblclick #nowhere): no element matches in 1.5s`},
+		{step: step("hover", "#nowhere", "", ""), want: `(hover #nowhere): no element matches in 1.5s`},
 		{step: step("check", "#title", "", ""), want: `(check #title): Not a checkbox or radio button`},
-		{step: step("uncheck", "#nowhere", "", ""), want: `(uncheck #nowhere): no element matches in 500ms`},
+		{step: step("uncheck", "#nowhere", "", ""), want: `(uncheck #nowhere): no element matches in 1.5s`},
 		{step: step("select", "label=Genre", "Drama", ""), want: `(select label=Genre): expected an option "Drama", there are "Novel", "Poetry"`},
-		{step: step("upload", "label=Title", "x", ""), want: `(upload label=Title): no file input matches in 500ms`},
-		{step: step("upload", "#nowhere", "x", ""), want: `(upload #nowhere): no file input matches in 500ms`},
-		{step: step("wait_for", "text=never", "", ""), want: `(wait_for text=never): no element matches in 500ms`},
+		{step: step("upload", "label=Title", "x", ""), want: `(upload label=Title): no file input matches in 1.5s`},
+		{step: step("upload", "#nowhere", "x", ""), want: `(upload #nowhere): no file input matches in 1.5s`},
+		{step: step("wait_for", "text=never", "", ""), want: `(wait_for text=never): no element matches in 1.5s`},
 		{step: step("wait_for_url", "", "", "/done"), want: `(wait_for_url /done): expected the address /done, it is /`},
 		{step: step("assert_url", "", "", "/about"), want: `(assert_url /about): expected the address /about, it is /`},
 		{step: step("assert_title", "", "", "Desk"), want: `(assert_title Desk): expected a title with "Desk", it is "Shelf"`},
 		{step: step("assert_text", "testid=count", "", "2 books"), want: `(assert_text testid=count): expected "2 books", page shows "0 books"`},
 		{step: step("assert_text", "", "", "Nobody"), want: `(assert_text Nobody): expected "Nobody", page shows "Shelf The little library of tests Title`},
-		{step: step("assert_visible", "#secret", "", ""), want: `(assert_visible #secret): 1 elements match, none became visible in 500ms`},
+		{step: step("assert_visible", "#secret", "", ""), want: `(assert_visible #secret): 1 elements match, none became visible in 1.5s`},
 		{step: step("assert_hidden", "text=little library", "", ""), want: `(assert_hidden text=little library): expected nothing to be seen, page shows "The little library of tests"`},
 		{step: step("assert_count", "role=button", "", "2"), want: `(assert_count role=button): expected 2 elements, page shows 8`},
 		{first: step("fill", "#title", "Emma", ""), step: step("assert_value", "#title", "", "Dune"), want: `(assert_value #title): expected the value "Dune", page shows "Emma"`},

@@ -9,11 +9,14 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // fetch brings the whole history of the wanted commits into the store.
@@ -51,7 +54,6 @@ func (r *Repo) fetch(ctx context.Context, wants []oid) error {
 	if err := r.store.unpack(ctx, demux(req.Capabilities, res)); err != nil {
 		return err
 	}
-	r.store.reindex()
 	for _, id := range missing {
 		if !r.store.has(id) {
 			return fmt.Errorf("the remote did not send commit %s", id)
@@ -78,10 +80,11 @@ func demux(c *capability.List, r io.Reader) io.Reader {
 func (s *store) unpack(ctx context.Context, r io.Reader) error {
 	git, err := exec.LookPath("git")
 	if err != nil {
-		if err := packfile.UpdateObjectStorage(s.objs, r); err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		to := filesystem.NewStorage(osfs.New(s.dir), cache.NewObjectLRUDefault())
+		if err := packfile.UpdateObjectStorage(to, r); err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
 			return fmt.Errorf("store what was fetched: %w", err)
 		}
-		return nil
+		return s.packs.refresh()
 	}
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, git, "index-pack", "--stdin")
@@ -98,7 +101,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader) error {
 		}
 		return fmt.Errorf("store what was fetched: %w: %s", err, strings.TrimSpace(said.String()))
 	}
-	return nil
+	return s.packs.refresh()
 }
 
 // notOurs says that the remote no longer has what it said it had: a branch

@@ -21,6 +21,7 @@ type server struct {
 	mu    sync.Mutex
 	fault func(w http.ResponseWriter, r *http.Request, serve func(http.ResponseWriter)) // nil: none
 	asked []string                                                                      // paths with queries
+	sent  []int                                                                         // bytes of each push
 }
 
 const password = "ghs_Zq8rT2mVbX5nKd7LpW3yHc9JfA4sGe6UoQ1i"
@@ -47,6 +48,9 @@ func serve(tb testing.TB, dir string) *server {
 		r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 		s.mu.Lock()
 		s.asked = append(s.asked, r.URL.String())
+		if pushes(r) {
+			s.sent = append(s.sent, len(body))
+		}
 		fault := s.fault
 		s.mu.Unlock()
 		if user, pass, _ := r.BasicAuth(); user != "x-access-token" || pass != password {

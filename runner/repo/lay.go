@@ -280,12 +280,12 @@ func (l *layout) same(r *os.Root, path string, f *file, there fs.DirEntry) (bool
 	if err != nil {
 		return false, err
 	}
-	if s, ok := l.sights[path]; ok && s.still(stampOf(fi)) {
-		return s.id == f.id && s.mode == f.mode, nil
-	}
 	const special = os.ModeSetuid | os.ModeSetgid | os.ModeSticky
 	if !fi.Mode().IsRegular() && fi.Mode().Type() != os.ModeSymlink || fi.Mode()&special != 0 || modeOf(fi.Mode()) != f.mode {
 		return false, nil
+	}
+	if s, ok := l.sights[path]; ok && s.still(stampOf(fi)) {
+		return s.id == f.id && s.mode == f.mode, nil
 	}
 	b, st, err := readStable(r, there.Name())
 	if err != nil || hash(plumbing.BlobObject, b) != f.id { // one that cannot be read is replaced

@@ -1,8 +1,13 @@
 package repo
 
 import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -250,6 +255,22 @@ func TestTokenStaysSecret(t *testing.T) {
 	for _, asked := range s.asked {
 		if strings.Contains(asked, password) {
 			t.Errorf("the token is in %s", asked)
+		}
+	}
+}
+
+func TestOptionsDoNotPrintSecrets(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: "/d", Auth: Auth{"u", password}, Secrets: []string{password}}
+	var log bytes.Buffer
+	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
+		slog.New(h).Info("x", "options", o, "pointer", &o, "auth", o.Auth, "in", struct{ A Auth }{o.Auth})
+	}
+	j, err := json.Marshal(o)
+	must(t, err)
+	for _, text := range []string{fmt.Sprint(o), fmt.Sprintf("%v %+v %#v %s %q %x", o, &o, o, o, o, o), fmt.Sprintf("%+v %#v %x", o.Auth, o.Auth, o.Auth), string(j), log.String()} {
+		if strings.Contains(text, password) || strings.Contains(text, hex.EncodeToString([]byte(password))) {
+			t.Errorf("the token is in %s", text)
 		}
 	}
 }

@@ -127,8 +127,7 @@ func (s *store) writePack(objs []packed) error {
 			return err
 		}
 	}
-	s.reindex()
-	return nil
+	return s.packs.refresh()
 }
 
 // encodeIndex returns the index, version 2, of a pack of objs, sorted by id.

@@ -126,7 +126,7 @@ func (m *remote) receive() (transport.ReceivePackSession, error) {
 	return m.cl.NewReceivePackSession(&ep, m.auth)
 }
 
-// A RemoteError says what went wrong between us and the remote.
+// A remoteError says what went wrong between us and the remote.
 type remoteError struct {
 	err       error
 	text      string

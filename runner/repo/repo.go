@@ -8,11 +8,16 @@
 // never forced, it never recreates a branch, and it touches no other ref.
 //
 // All objects live in a git directory of the package's own. The work tree has
-// no .git, no remote and no state; nothing in it, and no configuration of the
-// user's or the system's, decides anything but two files that every repository
-// may hold: .gitignore and, for line ends, .gitattributes. No hook, filter or
-// program of a repository is ever run. What is laid out is exactly what was
-// recorded: contents that Git LFS keeps elsewhere stay pointers.
+// no .git, no remote and no state, and of what stands in it nothing decides
+// anything but the files .gitignore and, for line ends, .gitattributes: no hook,
+// filter or other program of a repository is ever run, no configuration read.
+// What is laid out is exactly what was recorded: contents that Git LFS keeps
+// elsewhere stay pointers.
+//
+// The git command line is run in two places: to index what was fetched (in the
+// private directory, without configuration, network or token; go-git does it
+// where there is no git), and, for a remote that is a path, as its upload-pack
+// and receive-pack, which are the remote's and not ours.
 //
 // The fake is the world of the loop's enumeration test, in package runner.
 package repo
@@ -22,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -49,10 +55,10 @@ type Options struct {
 	Base        string // name of the base branch; "": the remote's default
 	Author      string // name <mail> of every commit
 
-	Now     func() time.Time
-	Retry   []time.Duration // pauses before asking a remote again that failed; nil: never
-	Owner   *Owner          // who works in the work tree; nil: whoever we are
-	Secrets []string        // values that must never be recorded
+	Now     func() time.Time `json:"-"`
+	Retry   []time.Duration  // pauses before asking a remote again that failed; nil: never
+	Owner   *Owner           // who works in the work tree; nil: whoever we are
+	Secrets []string         `json:"-"` // values that must never be recorded
 }
 
 // Auth is how the remote knows us. It is sent in a header of the requests to
@@ -60,8 +66,22 @@ type Options struct {
 // argument or an error.
 type Auth struct{ User, Token string }
 
-// Format keeps the token out of whatever is printed.
+// Neither what is printed nor what is logged or encoded holds a secret.
+
+// Format writes stars.
 func (Auth) Format(f fmt.State, _ rune) { f.Write([]byte("***")) }
+
+// LogValue gives stars.
+func (Auth) LogValue() slog.Value { return slog.StringValue("***") }
+
+// MarshalText gives stars.
+func (Auth) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// Format writes which repository it is.
+func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "repository at %s", o.Dir) }
+
+// LogValue gives which repository it is.
+func (o Options) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
 
 // A Repo is the work tree and the two branches. Its methods may be called from
 // several goroutines; those of one kind wait for each other.

@@ -59,6 +59,7 @@ func bare(tb testing.TB, files map[string]string) string {
 	dir := filepath.Join(tb.TempDir(), "remote.git")
 	git(tb, "", "init", "-q", "--bare", "-b", "main", dir)
 	git(tb, dir, "config", "receive.fsckObjects", "true")
+	git(tb, dir, "config", "receive.autogc", "false") // it would outlive the test
 	if files != nil {
 		push(tb, dir, "main", files, "first")
 	}

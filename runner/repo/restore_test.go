@@ -3,8 +3,10 @@ package repo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,7 +86,7 @@ func TestRestoreUndoesWhatAnAgentDid(t *testing.T) {
 		"link/in/side": "gone\n",                  // a directory for a link
 		".gitignore":   "-> " + outside + "/x",
 	})
-	must(t, os.Chmod(filepath.Join(w, "run"), 0o4755))
+	must(t, os.Chmod(filepath.Join(w, "run"), os.ModeSetuid|0o644))
 	must(t, os.MkdirAll(filepath.Join(w, "locked/up"), 0o755))
 	must(t, os.Chmod(filepath.Join(w, "locked"), 0))
 	must(t, os.Chmod(filepath.Join(w, "src"), 0o500))
@@ -94,10 +96,7 @@ func TestRestoreUndoesWhatAnAgentDid(t *testing.T) {
 	clean["node_modules"], clean["node_modules/p"], clean["node_modules/p/.git"] = "drwxr-xr-x", "drwxr-xr-x", "drwxr-xr-x"
 	clean["node_modules/p/index.js"], clean["node_modules/p/.git/config"] = "-rw-r--r-- kept\n", "-rw-r--r-- kept\n"
 	clean["a.log"], clean["new"], clean["new/b.log"] = "-rw-r--r-- kept\n", "drwxr-xr-x", "-rw-r--r-- kept\n"
-	got := on(t, w)
-	delete(got, "src")
-	delete(clean, "src")
-	if d := cmp.Diff(got, clean); d != "" {
+	if d := cmp.Diff(on(t, w), clean); d != "" {
 		t.Errorf("got and want:\n%s", d)
 	}
 	if d := cmp.Diff(on(t, outside), before); d != "" {
@@ -179,8 +178,107 @@ func TestSnapshotSeesEveryEdit(t *testing.T) {
 	}
 }
 
+// TestYoungFilesAreReadAgain stands in for a file system whose clock is coarse:
+// a file is changed, and its stamp is what it was before.
+func TestYoungFilesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	r, base := laid(t, map[string]string{"x": "0000\n"})
+	p := filepath.Join(r.Work(), "x")
+	for n := range 3 {
+		must(t, os.WriteFile(p, fmt.Appendf(nil, "%04d\n", n+1), 0o644))
+		before := tree2(t, r, base)
+		must(t, os.WriteFile(p, fmt.Appendf(nil, "%04d\n", n+5), 0o644))
+		fi, err := os.Lstat(p)
+		must(t, err)
+		s := r.index.sights["x"]
+		s.stamp = stampOf(fi)
+		r.index.sights["x"] = s
+		if tree2(t, r, base) == before {
+			t.Fatal("a change within a tick of the clock was not seen")
+		}
+	}
+	st := stamp{mtime: 1000e6, ctime: 1000e6}
+	if !st.touched(1005e6) || st.touched(1020e6) || !st.touched(900e6) || !(stamp{mtime: 1, ctime: 1000e6}).touched(1005e6) {
+		t.Error("what counts as young is wrong")
+	}
+}
+
+// TestReadWaitsForNothing puts a pipe in the place of a file between a look at
+// it and its reading.
+func TestReadWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"x": "y"})
+	r, err := os.OpenRoot(dir)
+	must(t, err)
+	defer r.Close()
+	fi, err := r.Lstat("x")
+	must(t, err)
+	must(t, os.Remove(filepath.Join(dir, "x")))
+	must(t, syscall.Mkfifo(filepath.Join(dir, "x"), 0o644))
+	done := make(chan error, 1)
+	go func() { _, err := readFile(r, "x", fi); done <- err }()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a pipe was read")
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it hangs")
+	}
+}
+
+// TestLockedDirectories is about a work tree of our own user, who is not root:
+// what cannot be read is left out and kept, and Restore unlocks it.
+func TestLockedDirectories(t *testing.T) {
+	if os.Getuid() == 0 { // for whom nothing is locked: as somebody else
+		const nobody = 65534
+		tmp := t.TempDir()
+		must(t, os.Chmod(filepath.Dir(tmp), 0o755))
+		must(t, os.Chown(tmp, nobody, nobody))
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestLockedDirectories$", "-test.v")
+		cmd.Env, cmd.Dir = append(os.Environ(), "TMPDIR="+tmp), tmp
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestLockedDirectories") {
+			t.Errorf("as nobody: %v\n%s", err, out)
+		}
+		return
+	}
+	r, base := laid(t, map[string]string{"a/b/c": "1\n", "a/d": "2\n", "listed/x": "3\n", "file": "4\n", "new.ignored": "5\n"})
+	w := r.Work()
+	clean := on(t, w)
+	write(t, w, map[string]string{"a/d": "changed\n", "fresh/x": "1\n", "other": "1\n", "file": "changed\n"})
+	for dir, mode := range map[string]os.FileMode{"a/b": 0, "listed": 0o400, "fresh": 0, "file": 0} {
+		must(t, os.Chmod(filepath.Join(w, dir), mode))
+	}
+	s, err := r.Snapshot(t.Context(), base, "x")
+	must(t, err)
+	if d := cmp.Diff(s.Left, []string{"a/b: it cannot be read", "file: it cannot be read", "fresh: it cannot be read", "listed: it cannot be read"}); d != "" {
+		t.Errorf("left out, got and want:\n%s", d)
+	}
+	c, err := r.Changed(t.Context(), base, s.Tree)
+	if must(t, err); !slices.Equal(c, []string{"a/d", "other"}) {
+		t.Errorf("changed %q", c)
+	}
+	must(t, r.Restore(t.Context(), base))
+	if d := cmp.Diff(on(t, w), clean); d != "" {
+		t.Errorf("got and want:\n%s", d)
+	}
+}
+
 func TestOwnerGetsWhatIsWritten(t *testing.T) {
 	t.Parallel()
+	if os.Getuid() != 0 { // who may give nothing away, and must not pass over that
+		r := open(t, bare(t, project), func(o *Options) { o.Owner = &Owner{os.Getuid(), os.Getgid()} })
+		base := load(t, r).Base.Commit
+		must(t, r.Restore(t.Context(), base))
+		r.o.Owner = &Owner{12345, 12345}
+		if err := r.Export(t.Context(), base, t.TempDir()); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("got %v", err)
+		}
+		return
+	}
 	r, base := laid(t, project, func(o *Options) { o.Owner = &Owner{12345, 12345} })
 	err := filepath.WalkDir(r.Work(), func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -188,7 +286,7 @@ func TestOwnerGetsWhatIsWritten(t *testing.T) {
 		}
 		fi, err := e.Info()
 		if err == nil && fi.Sys().(*syscall.Stat_t).Uid != 12345 {
-			t.Errorf("%s does not belong to the user", p)
+			t.Errorf("%s was not given to the user", p)
 		}
 		return err
 	})

@@ -134,45 +134,6 @@ func (r *Repo) stateTree(tx runner.Transaction) (oid, error) {
 	return r.store.graft(tree, blobs)
 }
 
-// graft returns tree with files, by path, added or replaced.
-func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
-	es, err := s.tree(tree)
-	if err != nil {
-		return none, err
-	}
-	entries := map[string]entry{}
-	for _, e := range es {
-		entries[e.name] = e
-	}
-	below := map[string]map[string]oid{}
-	for path, id := range files {
-		name, rest, deeper := strings.Cut(path, "/")
-		switch {
-		case !deeper:
-			entries[name] = entry{name, modeFile, id}
-		case below[name] == nil:
-			below[name] = map[string]oid{rest: id}
-		default:
-			below[name][rest] = id
-		}
-	}
-	for name, files := range below {
-		sub := emptyTree
-		if e := entries[name]; e.mode == modeDir {
-			sub = e.id
-		}
-		if sub, err = s.graft(sub, files); err != nil {
-			return none, err
-		}
-		entries[name] = entry{name, modeDir, sub}
-	}
-	es = es[:0]
-	for _, e := range entries {
-		es = append(es, e)
-	}
-	return s.put(plumbing.TreeObject, encodeTree(es))
-}
-
 // advance pushes what is still to be pushed of next: everything at once where
 // the remote can do that, else the state first. An answer that was lost is
 // looked up.
@@ -204,7 +165,17 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 	for _, u := range todo {
 		tips = append(tips, u.new)
 	}
-	objs, err := r.store.fresh(ctx, tips, []oid{r.last.state, r.last.work, r.last.base})
+	known := []oid{r.last.state, r.last.work, r.last.base}
+	if r.last.state != none {
+		// What an attempt has changed so far is in the last code commit. The
+		// next one stands beside it, not on it.
+		c, err := r.store.commit(r.last.state)
+		if err != nil {
+			return err
+		}
+		known = append(known, c.parents...)
+	}
+	objs, err := r.store.fresh(ctx, tips, known)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -134,6 +135,41 @@ func TestMovedStateBranchChangesNothing(t *testing.T) {
 	})
 }
 
+// TestMovedInTheLastMoment moves the state branch after the remote has said
+// where it is and before it is told to move it: only the remote's own
+// comparison is left to notice.
+func TestMovedInTheLastMoment(t *testing.T) {
+	t.Parallel()
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	s := serve(t, dir)
+	r, l := started(t, s.url, withAuth)
+	old := git(t, dir, "rev-parse", stateRef)
+	c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+	for _, to := range []string{old + "^", ""} {
+		s.on(func(w http.ResponseWriter, req *http.Request, serve func(http.ResponseWriter)) {
+			if pushes(req) && to != "" {
+				git(t, dir, "update-ref", stateRef, to)
+			} else if pushes(req) {
+				git(t, dir, "update-ref", "-d", stateRef)
+			}
+			serve(w)
+		})
+		have := ""
+		if to != "" {
+			have = git(t, dir, "rev-parse", to)
+		}
+		before := git(t, dir, "rev-parse", workRef)
+		hasMoved(t, r.Save(t.Context(), l.next(c, c)), old, have)
+		if got := git(t, dir, "rev-parse", workRef); got != before {
+			t.Errorf("the work branch moved to %s", got)
+		}
+		if got, _ := gitErr(dir, nil, "rev-parse", "--verify", "-q", stateRef); strings.TrimSpace(got) != have {
+			t.Errorf("the state branch is at %q", got)
+		}
+		git(t, dir, "update-ref", stateRef, old)
+	}
+}
+
 func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
@@ -174,6 +210,40 @@ func TestPublishedTipIsNotForeign(t *testing.T) {
 	if f := load(t, open(t, dir)); f.Foreign {
 		t.Error("the tip that the state calls published is foreign")
 	}
+}
+
+// TestPushesAreSmall goes through an attempt, whose snapshots all stand on the
+// same parent: what one has brought the next does not bring again.
+func TestPushesAreSmall(t *testing.T) {
+	t.Parallel()
+	noise := func(n int) string {
+		rnd := rand.NewChaCha8([32]byte{byte(n)})
+		b := make([]byte, 100<<10)
+		rnd.Read(b)
+		return string(b)
+	}
+	dir := bare(t, map[string]string{"old.bin": noise(1)})
+	s := serve(t, dir)
+	r := open(t, s.url, withAuth)
+	l := begin(load(t, r))
+	l.save(t, r, "", "")
+	base := l.state["code"].(string)
+	first := work(t, r, base, "big.bin", noise(2))
+	l.save(t, r, first, "", runner.File{Name: "evidence/a/screenshot.png", Data: []byte(noise(3))})
+	write(t, r.Work(), map[string]string{"small.js": "1\n"})
+	second, err := r.Snapshot(t.Context(), base, "x")
+	must(t, err)
+	l.save(t, r, second.Commit, "")
+	done, err := r.Commit(t.Context(), second.Tree, base, "feat: x", r.o.Now())
+	must(t, err)
+	l.save(t, r, done, done)
+	for i, most := range []int{10 << 10, 220 << 10, 10 << 10, 10 << 10} {
+		if s.sent[i] > most {
+			t.Errorf("push %d has %d bytes", i, s.sent[i])
+		}
+	}
+	again := open(t, s.url, withAuth)
+	must(t, errors.Join(load(t, again).Chain, again.Restore(t.Context(), second.Commit)))
 }
 
 func TestWorkBranchMovesForwardOnly(t *testing.T) {
@@ -222,6 +292,14 @@ func TestWithoutAtomicPush(t *testing.T) {
 		if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "3" {
 			t.Errorf("%s transactions, want 3", got)
 		}
+		// With somebody else's commit on the work branch not even the state moves.
+		push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
+		before := tipsOf(t, dir)
+		d := work(t, r, c, "d.js", "2\n")
+		if err := r.Save(t.Context(), l.next(d, d)); err == nil || tipsOf(t, dir) != before {
+			t.Errorf("got %v; refs were\n%s\nand are\n%s", err, before, tipsOf(t, dir))
+		}
+		git(t, dir, "update-ref", workRef, c)
 		l.save(t, r, "", "")
 		if f := load(t, open(t, at, auth)); f.Chain != nil || f.Foreign {
 			t.Errorf("found %v, %v", f.Chain, f.Foreign)
@@ -279,15 +357,19 @@ func TestLostAnswers(t *testing.T) {
 		{"after it was applied", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}); drop(w) }, true, 1},
 		{"before it was applied", 1, 0, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, false, 1},
 		{"before it was applied, tried again", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { drop(w) }, true, 2},
-		{"unavailable, tried again", 2, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, true, 3},
-		{"unavailable for too long", 9, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) { http.Error(w, "busy", 503) }, false, 3},
+		{"unavailable, tried again", 2, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+		}, true, 3},
+		{"unavailable for too long", 9, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+		}, false, 3},
 		{"applied, but answered with an error", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) {
 			serve(discard{})
-			http.Error(w, "gateway", 502)
+			http.Error(w, "gateway", http.StatusBadGateway)
 		}, true, 1},
 		{"an empty answer", 1, 0, func(w http.ResponseWriter, serve func(http.ResponseWriter)) { serve(discard{}) }, true, 1},
 		{"forbidden", 1, 2, func(w http.ResponseWriter, _ func(http.ResponseWriter)) {
-			http.Error(w, "Permission to o/r.git denied to bot.", 403)
+			http.Error(w, "Permission to o/r.git denied to bot.", http.StatusForbidden)
 		}, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -411,7 +493,8 @@ func TestSaveRefusesWhatWouldBreakTheChain(t *testing.T) {
 			tx.State = []byte(strings.Replace(string(tx.State), `"prev":"`, `"prev":"0`, 1))
 		},
 		"lineage":      func(tx *runner.Transaction) { tx.State = []byte(strings.Replace(string(tx.State), `"L1"`, `"L2"`, 1)) },
-		"code":         func(tx *runner.Transaction) { tx.Code = strings.Repeat("0", 40) },
+		"unknown code": func(tx *runner.Transaction) { tx.Code = strings.Repeat("0", 40) },
+		"other code":   func(tx *runner.Transaction) { tx.Code = git(t, dir, "rev-parse", "main") },
 		"short code":   func(tx *runner.Transaction) { tx.Code = tx.Code[:7] },
 		"not JSON":     func(tx *runner.Transaction) { tx.State = []byte("x") },
 		"escaping":     func(tx *runner.Transaction) { tx.Files = []runner.File{{Name: "evidence/../../x"}} },

@@ -52,6 +52,13 @@ func (s *scan) visit(p place) ([]place, error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil // gone since it was listed
 	}
+	if errors.Is(err, fs.ErrPermission) && d.parent != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left = append(s.left, d.path+": it cannot be read")
+		d.see(s.gen)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", dot(d), err)
 	}
@@ -82,6 +89,16 @@ func (s *scan) visit(p place) ([]place, error) {
 	s.candidates = append(s.candidates, found.candidates...)
 	s.left = append(s.left, found.left...)
 	return found.places, nil
+}
+
+// see keeps all that is tracked in d, as it is.
+func (d *dir) see(gen int) {
+	for _, f := range d.files {
+		f.seen = gen
+	}
+	for _, sub := range d.dirs {
+		sub.see(gen)
+	}
 }
 
 // What one directory holds.
@@ -133,6 +150,16 @@ func (o *found) entry(s *scan, p place, e fs.DirEntry) error {
 	return nil
 }
 
+// unread is how many candidates have to be read.
+func (s *scan) unread() (n int) {
+	for _, c := range s.candidates {
+		if c.known == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // sweep takes the tracked files out of the index that the scan has not seen,
 // but those that are not the agent's to delete.
 func (s *scan) sweep(d *dir) {
@@ -177,7 +204,8 @@ func list(r *os.Root, path string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	es, err := f.ReadDir(-1)
-	return es, errors.Join(err, f.Close())
+	f.Close() // it was only read
+	return es, err
 }
 
 // readStable reads a regular file, or the target of a link, whose stamp is the

@@ -87,7 +87,7 @@ func (r *Repo) snapshot(ctx context.Context, parent string) (oid, []string, erro
 		return none, nil, err
 	}
 	const many = 30 // with the trees above them, about a hundred objects
-	b := &batch{s: r.store, many: len(s.candidates) > many}
+	b := &batch{s: r.store, many: s.unread() > many}
 	looked := make([]look, len(s.candidates))
 	if err := each(ctx, len(looked), func(i int) (err error) {
 		looked[i], err = r.look(root, b, s.candidates[i])

@@ -66,7 +66,9 @@ func disturb(r *rand.Rand, dir string) {
 		os.RemoveAll(p)
 		os.Symlink("target"+fmt.Sprint(r.IntN(3)), at(p))
 	case 2:
-		os.Chmod(p, []os.FileMode{0o644, 0o755}[r.IntN(2)])
+		if fi, err := os.Lstat(p); err == nil && fi.Mode().IsRegular() {
+			os.Chmod(p, []os.FileMode{0o644, 0o755}[r.IntN(2)])
+		}
 	case 3, 4:
 		os.WriteFile(at(filepath.Join(near, ".gitignore")), lines(ignoreLines), 0o644)
 	case 5:
@@ -158,6 +160,29 @@ func differential(t *testing.T, remote string, seed uint64) (compared int) {
 	}
 	git(t, filepath.Join(r.o.Dir, "git"), "fsck", "--strict", "--full")
 	return compared
+}
+
+// TestLineEndsFollowTheParent takes snapshots of one work tree on two parents:
+// with text=auto a file keeps CRLF only where it is recorded so.
+func TestLineEndsFollowTheParent(t *testing.T) {
+	t.Parallel()
+	r, with := laid(t, map[string]string{"f": "a\r\nb\r\n"})
+	write(t, r.Work(), map[string]string{".gitattributes": "* text=auto\n"})
+	empty, err := r.Commit(t.Context(), emptyTree.String(), with, "x", r.o.Now())
+	must(t, err)
+	time.Sleep(30 * time.Millisecond) // old enough not to be read again for its age
+	for range 2 {
+		for parent, want := range map[string]string{with: "a\r\nb\r\n", empty: "a\nb\n"} {
+			s, err := r.Snapshot(t.Context(), parent, "x")
+			must(t, err)
+			if b, err := r.store.file(mustID(t, s.Commit), "f"); err != nil || string(b) != want {
+				t.Errorf("recorded %q, %v; want %q", b, err, want)
+			}
+			if want, _ := gitTree(t, r, parent); want != s.Tree {
+				t.Errorf("git makes another tree")
+			}
+		}
+	}
 }
 
 // gitTree is the tree that git makes of the work tree, from an index that holds

@@ -9,22 +9,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // A store is the harness's own git directory: objects, and the tips that were
 // last seen on the remote. No command of the work tree ever sees it.
 type store struct {
-	dir string
-
-	mu   sync.Mutex // go-git's storage is not made for several goroutines
-	objs *filesystem.Storage
+	dir   string
+	packs packs
 }
 
 // openStore opens the git directory at dir and creates what is missing in it.
@@ -44,38 +40,75 @@ func openStore(dir string) (*store, error) {
 			return nil, err
 		}
 	}
-	const remembered = 32 << 20 // bytes of objects, mostly bases of deltas
-	return &store{dir: dir, objs: filesystem.NewStorageWithOptions(osfs.New(dir),
-		cache.NewObjectLRU(remembered), filesystem.Options{KeepDescriptors: true})}, nil
+	s := &store{dir: dir, packs: packs{dir: filepath.Join(dir, "objects", "pack"), have: map[string]bool{}}}
+	return s, s.packs.refresh()
 }
 
-// read returns the content of an object.
+// read returns the content of an object. One that is not there is an
+// [fs.ErrNotExist].
 func (s *store) read(t plumbing.ObjectType, id oid) ([]byte, error) {
-	if id == emptyTree {
+	if id == emptyTree && t == plumbing.TreeObject {
 		return nil, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, err := s.objs.EncodedObject(t, id)
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
+	var have plumbing.ObjectType
+	var b []byte
+	var err error
+	if f, off := s.packs.find(id); f != nil {
+		have, b, err = s.packs.read(f, off)
+	} else {
+		have, b, err = s.readLoose(id)
 	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
+	if err == nil && have != t {
+		err = fmt.Errorf("it is a %s", have)
 	}
-	defer r.Close()
-	b := make([]byte, o.Size())
-	if _, err := io.ReadFull(r, b); err != nil {
+	// A damaged disk must not become a damaged commit.
+	if err == nil && hash(t, b) != id {
+		err = errors.New("it is damaged")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", t, id, err)
 	}
 	return b, nil
 }
 
+// path is where an object is stored that has a file of its own.
+func (s *store) path(id oid) (dir, file string) {
+	hex := id.String()
+	dir = filepath.Join(s.dir, "objects", hex[:2])
+	return dir, filepath.Join(dir, hex[2:])
+}
+
+func (s *store) readLoose(id oid) (plumbing.ObjectType, []byte, error) {
+	_, path := s.path(id)
+	z, err := os.ReadFile(path)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := zlib.NewReader(bytes.NewReader(z))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	head, b, _ := bytes.Cut(b, []byte{0})
+	kind, size, _ := strings.Cut(string(head), " ")
+	t, err := plumbing.ParseObjectType(kind)
+	if err != nil || size != strconv.Itoa(len(b)) {
+		return 0, nil, errors.New("it is damaged")
+	}
+	return t, b, nil
+}
+
 func (s *store) has(id oid) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return id == emptyTree || s.objs.HasEncodedObject(id) == nil
+	if f, _ := s.packs.find(id); f != nil || id == emptyTree {
+		return true
+	}
+	_, path := s.path(id)
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // blob, tree and commit read one object of their kind.
@@ -186,16 +219,15 @@ func (s *store) files(tree oid, dir string, do func(e entry, path string) error)
 // Like git it does not sync: what must survive a power cut is pushed.
 func (s *store) put(t plumbing.ObjectType, content []byte) (oid, error) {
 	id := hash(t, content)
-	return id, s.loose(id, deflate(header(t, content), content))
+	if s.has(id) && id != emptyTree { // which has, even where it is not stored
+		return id, nil
+	}
+	dir, path := s.path(id)
+	return id, replace(dir, path, deflate(header(t, content), content))
 }
 
-func (s *store) loose(id oid, z []byte) error {
-	hex := id.String()
-	dir := filepath.Join(s.dir, "objects", hex[:2])
-	path := filepath.Join(dir, hex[2:])
-	if _, err := os.Lstat(path); err == nil {
-		return nil
-	}
+// replace writes a file in dir and then gives it its name.
+func replace(dir, path string, z []byte) error {
 	f, err := os.CreateTemp(dir, "tmp_obj_")
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -214,47 +246,6 @@ func (s *store) loose(id oid, z []byte) error {
 		os.Remove(f.Name())
 	}
 	return err
-}
-
-// reindex makes packs known that were written since.
-func (s *store) reindex() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.objs.Reindex()
-}
-
-// seen returns the tip that was last seen of a branch, and see remembers one.
-// They stand as refs of the git directory, so that what they reach is known to
-// be complete there, and so that a rewound branch is noticed in the next
-// session on the same machine.
-func (s *store) seen(name string) oid {
-	b, err := os.ReadFile(filepath.Join(s.dir, "refs", "seen", name))
-	if err != nil {
-		return none
-	}
-	id, err := parseID(strings.TrimSpace(string(b)))
-	if err != nil {
-		return none
-	}
-	return id
-}
-
-func (s *store) see(name string, id oid) error {
-	dir := filepath.Join(s.dir, "refs", "seen")
-	if id == none {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	tmp := filepath.Join(s.dir, name+".seen")
-	if err := os.WriteFile(tmp, []byte(id.String()+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, name))
 }
 
 var deflaters = sync.Pool{New: func() any {

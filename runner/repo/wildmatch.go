@@ -30,10 +30,6 @@ func match(p, text string, pathname bool) outcome {
 			if pi >= len(p) || text[ti] != p[pi] {
 				return mismatched
 			}
-		default:
-			if text[ti] != p[pi] {
-				return mismatched
-			}
 		case '?':
 			if pathname && text[ti] == '/' {
 				return mismatched
@@ -74,6 +70,10 @@ func match(p, text string, pathname bool) outcome {
 				return mismatched
 			}
 			pi += end
+		default:
+			if text[ti] != p[pi] {
+				return mismatched
+			}
 		}
 	}
 	if ti < len(text) {

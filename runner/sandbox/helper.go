@@ -62,7 +62,7 @@ func become(args []string) error {
 		return fmt.Errorf("read the policy: %w", err)
 	}
 	// Descriptors that somebody forgot to close end here, not in the command.
-	if err := unix.CloseRange(uint(p.Keep), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil { //nolint:gosec // 3 or 5
+	if err := unix.CloseRange(uint(p.Keep), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors: %w", err)
 	}
 	// Should memory run out, the kernel is to take the command and not us.
@@ -107,7 +107,7 @@ func readPolicy(args []string) (policy, error) {
 	f := os.NewFile(policyFD, "policy")
 	if len(args) > 0 {
 		var err error
-		if f, err = os.Open(args[0]); err != nil {
+		if f, err = os.Open(args[0]); err != nil { //nolint:gosec // the wrapper names it, which only we can start
 			return p, err
 		}
 	}

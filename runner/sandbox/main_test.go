@@ -73,7 +73,7 @@ func TestWithoutRoot(t *testing.T) {
 	if err := os.Chown(tmp, uid, uid); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), actor, "-test.v", "-test.timeout=2m")
+	cmd := exec.CommandContext(t.Context(), actor, "-test.v", "-test.timeout=10m")
 	cmd.Dir = tmp
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp, "HOME=" + tmp}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -90,7 +90,7 @@ func TestWithoutRoot(t *testing.T) {
 // place is a directory that commands can reach, which t.TempDir is not.
 func place(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sandbox-test-")
+	dir, err := os.MkdirTemp("", "sandbox-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func pidIn(t *testing.T, file string) int {
 // until waits for something that another process is about to do.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 6000 { // a minute: other tests may want the machine too
 		if ok() {
 			return
 		}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -182,6 +181,7 @@ func (p *Process) launch(c Command, m mark, job bool, probe *probe) (output *os.
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait() // how it ended is known
 		s.forget(p)
+		close(p.done) // Close may be waiting for it
 		return nil, err
 	}
 	return output, nil
@@ -431,7 +431,7 @@ func threadsOf(uid int) (uint64, error) {
 	var n uint64
 	for _, p := range ps {
 		if p.uid == uid {
-			n += uint64(cmp.Or(p.threads, 1))
+			n += uint64(max(p.threads, 1))
 		}
 	}
 	return n, nil

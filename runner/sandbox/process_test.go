@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -213,6 +214,7 @@ func actOrphan(args []string) error {
 		return err
 	}
 	actor = os.Args[0]
+	turn.Store(300) // marks that the next session will not come to by itself
 	if _, err = s.Start(context.Background(), sh(args[1], args[2])); err != nil {
 		return err
 	}
@@ -340,5 +342,32 @@ func TestUnreachableDirectoriesAreNamed(t *testing.T) {
 	c.Write = append(c.Write, inner)
 	if _, err := s.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach "+inner) {
 		t.Errorf("%v", err)
+	}
+}
+
+// However the two meet, Close comes back and nothing runs on.
+func TestCloseWhileCommandsStart(t *testing.T) {
+	for range 5 {
+		s, work := box(t, Options{})
+		var starting sync.WaitGroup
+		for i := range 8 {
+			starting.Go(func() {
+				c := sh(work, "sleep 60")
+				if i%2 == 0 {
+					c.Dir = "/etc/hosts" // fails in the helper
+					c.Read, c.Write = nil, nil
+				}
+				for range 3 {
+					if out, err := s.Run(context.Background(), c); err == nil && out.Code != 143 && out.Code != 137 {
+						t.Errorf("%+v", out)
+					}
+				}
+			})
+		}
+		time.Sleep(20 * time.Millisecond)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		starting.Wait()
 	}
 }

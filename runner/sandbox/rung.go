@@ -44,7 +44,7 @@ func look() machine {
 		m.abi = abi
 	}
 	action := uint32(unix.SECCOMP_RET_KILL_PROCESS)
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))) //nolint:gosec // how the call is made
 	m.seccomp = errno == 0
 	return m
 }
@@ -55,8 +55,10 @@ func climb(isolation string, m machine, uid uint32) (rung, error) {
 	const hint = "; run where it is offered, or say isolation: none to run commands with no protection at all"
 	switch isolation {
 	case "none":
-		return rung{local: true, unix: true,
-			line: "none: commands run with all rights of this process; nothing protects its files, secrets and network from them"}, nil
+		return rung{
+			local: true, unix: true,
+			line: "none: commands run with all rights of this process; nothing protects its files, secrets and network from them",
+		}, nil
 	case "auto", "landlock", "":
 	default:
 		return rung{}, fmt.Errorf("isolation %q: want auto, landlock or none", isolation)

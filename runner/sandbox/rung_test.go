@@ -24,12 +24,16 @@ func TestClimb(t *testing.T) {
 		want      string // of the rung's line or of the error
 		rung      rung
 	}{
-		{"root", "auto", func(*machine) {}, "landlock: commands run as uid 60001 under Landlock (ABI 7) and seccomp, without this process's environment",
-			rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
+		{
+			"root", "auto", func(*machine) {}, "landlock: commands run as uid 60001 under Landlock (ABI 7) and seccomp, without this process's environment",
+			rung{confine: true, drop: true, abi: 7, local: true, unix: true},
+		},
 		{"by name", "landlock", func(m *machine) { m.arch = "arm64" }, "landlock: commands run as uid 60001", rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
 		{"by default", "", func(*machine) {}, "landlock: ", rung{confine: true, drop: true, abi: 7, local: true, unix: true}},
-		{"laptop", "auto", func(m *machine) { m.root, m.uid = false, 1000 }, "as you (uid 1000) under Landlock (ABI 7) and seccomp, without this process's environment; no unix sockets",
-			rung{confine: true, abi: 7, local: true}},
+		{
+			"laptop", "auto", func(m *machine) { m.root, m.uid = false, 1000 }, "as you (uid 1000) under Landlock (ABI 7) and seccomp, without this process's environment; no unix sockets",
+			rung{confine: true, abi: 7, local: true},
+		},
 		{"laptop of tomorrow", "auto", func(m *machine) { m.root, m.abi = false, 9 }, "ABI 9", rung{confine: true, abi: 9, local: true, unix: true}},
 		{"before TCP rules", "auto", func(m *machine) { m.abi = 3 }, "network none or full, as local takes ABI 4", rung{confine: true, drop: true, abi: 3, unix: true}},
 		{"none by name", "none", func(m *machine) { m.abi = 0; m.seccomp = false }, "none: commands run with all rights of this process", rung{local: true, unix: true}},
@@ -232,8 +236,11 @@ func TestKin(t *testing.T) {
 	}
 	// As root: the group and the user, and nothing else.
 	marked := []proc{
-		{pid: 1, uid: 60001, groups: []uint32{60001, 60600}}, {pid: 2, uid: 60002, groups: []uint32{60600}},
-		{pid: 3, uid: 1000, groups: []uint32{60600}}, {pid: 4, uid: 60001, groups: []uint32{60601}}, {pid: 5, uid: 60001, groups: []uint32{60600}, zombie: true},
+		{pid: 1, uid: 60001, groups: []uint32{60001, 60600}},
+		{pid: 2, uid: 60002, groups: []uint32{60600}},
+		{pid: 3, uid: 1000, groups: []uint32{60600}},
+		{pid: 4, uid: 60001, groups: []uint32{60601}},
+		{pid: 5, uid: 60001, groups: []uint32{60600}, zombie: true},
 	}
 	if got := pids(kin{mark: mark{gid: 60600}, uids: []int{60001, 60002}}, marked); !slices.Equal(got, []int{1, 2, 5}) {
 		t.Errorf("marked are %v", got)
@@ -279,19 +286,21 @@ func TestEquip(t *testing.T) {
 		us   []user
 		want []string // readable; nil: not on the path at all
 	}{
+		{"/usr/bin", me, []string{}},
+		{"person/bin", me, []string{"person/bin"}},
+		{"person/.local/bin", me, []string{"person/.local/bin"}},
+		{"person/.nvm/versions/node/v22/bin", me, []string{"person/.nvm/versions/node/v22"}},
+		{"person/.pyenv/shims", me, []string{"person/.pyenv"}},
+		{"person/.cargo/bin", me, []string{"person/.cargo/bin", "person/.rustup"}},
+		{"person/go/bin", me, []string{"person/go/bin"}},
+		{"person/work/bin", me, []string{"person/work/bin"}},
+		{"person/project/infra/bin", me, []string{"person/project/infra/bin"}},
+		{"person/.config/x/bin", me, []string{"person/.config/x/bin"}},
+		{"tools/jdk/bin", me, []string{"tools/jdk"}},
+		{"tools/current/bin", me, []string{"tools/jdk"}},
+		{"tools/keys/bin", me, []string{"tools/keys/bin"}},
 		{"/usr/bin", strangers, []string{}},
-		{"person/bin", strangers, []string{"person/bin"}},
-		{"person/.local/bin", strangers, []string{"person/.local/bin"}},
-		{"person/.nvm/versions/node/v22/bin", strangers, []string{"person/.nvm/versions/node/v22"}},
-		{"person/.pyenv/shims", strangers, []string{"person/.pyenv"}},
-		{"person/.cargo/bin", strangers, []string{"person/.cargo/bin", "person/.rustup"}},
-		{"person/go/bin", strangers, []string{"person/go/bin"}},
-		{"person/work/bin", strangers, []string{"person/work/bin"}},
-		{"person/project/infra/bin", strangers, []string{"person/project/infra/bin"}},
-		{"person/.config/x/bin", strangers, []string{"person/.config/x/bin"}},
-		{"tools/jdk/bin", strangers, []string{"tools/jdk"}},
 		{"tools/current/bin", strangers, []string{"tools/jdk"}},
-		{"tools/keys/bin", strangers, []string{"tools/keys/bin"}},
 		{"open/bin", strangers, nil},
 		{"open/bin", me, []string{"open/bin"}},
 		{"private/bin", strangers, nil},

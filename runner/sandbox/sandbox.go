@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -131,7 +133,7 @@ func (s *Sandbox) furnish(dir string) error {
 			if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // the user's own are closed below
 				return err
 			}
-			if err := errors.Join(os.Chmod(d, 0o700), os.Lchown(d, u.uid, u.gid)); err != nil {
+			if err := errors.Join(os.Chmod(d, 0o700), os.Lchown(d, u.uid, u.gid)); err != nil { //nolint:gosec // a directory
 				return err
 			}
 		}
@@ -190,14 +192,14 @@ func (s *Sandbox) Close() error {
 		return nil
 	}
 	s.closed = true
-	live, wrappers := s.live, s.wrappers
+	live, wrappers := slices.Collect(maps.Keys(s.live)), s.wrappers
 	s.mu.Unlock()
 
-	for p := range live {
+	for _, p := range live {
 		p.end(atOnce)
 	}
 	var errs []error
-	for p := range live {
+	for _, p := range live {
 		<-p.done
 		errs = append(errs, p.err)
 	}

@@ -80,6 +80,7 @@ func filter(arch string, n Net, unixSockets bool) []bpf.Instruction {
 func sockets(n Net, unixSockets bool) []bpf.Instruction {
 	internet := []bpf.Instruction{refuse}
 	switch n {
+	case None:
 	case Full:
 		internet = []bpf.Instruction{allow}
 	case Local:
@@ -134,8 +135,8 @@ func load(n Net, unixSockets bool) error {
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)
 	}
-	prog := unix.SockFprog{Len: uint16(len(raw)), Filter: (*unix.SockFilter)(unsafe.Pointer(&raw[0]))} //nolint:gosec // the kernel takes at most 4096
-	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+	prog := unix.SockFprog{Len: uint16(len(raw)), Filter: (*unix.SockFilter)(unsafe.Pointer(&raw[0]))}                              //nolint:gosec // the kernel takes at most 4096
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))); errno != 0 { //nolint:gosec // how the call is made
 		return fmt.Errorf("set the filter: %w", errno)
 	}
 	return nil

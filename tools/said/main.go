@@ -1,5 +1,5 @@
-// Command said reads the events of go test -json and prints what the tests and
-// packages said that failed.
+// Command said reads the events of go test -json and prints what the compiler
+// said, and what the tests and packages said that failed.
 package main
 
 import (
@@ -21,10 +21,12 @@ func main() {
 		}
 		key := [2]string{e.Package, e.Test}
 		switch e.Action {
+		case "build-output":
+			fmt.Print(e.Output) //nolint:forbidigo // this is a main
 		case "output":
 			said[key] += e.Output
 		case "fail":
-			fmt.Print(said[key])
+			fmt.Print(said[key]) //nolint:forbidigo // this is a main
 		}
 	}
 }

@@ -8,10 +8,14 @@ import (
 
 // fresh returns, ready for a pack, the objects that a remote lacks that has
 // known and is to get tips: the new commits and what their trees hold beyond
-// the trees of their parents. What stands elsewhere in history may be among
-// them; that costs bytes and nothing else.
+// the trees of their parents and of known. What stands elsewhere in history may
+// be among them; that costs bytes and nothing else.
 func (s *store) fresh(ctx context.Context, tips, known []oid) ([]packed, error) {
 	commits, err := s.since(tips, known)
+	if err != nil {
+		return nil, err
+	}
+	near, err := s.trees(known)
 	if err != nil {
 		return nil, err
 	}
@@ -27,19 +31,31 @@ func (s *store) fresh(ctx context.Context, tips, known []oid) ([]packed, error) 
 		if err := g.add(plumbing.CommitObject, id); err != nil {
 			return nil, err
 		}
-		var beside []oid
-		for _, p := range c.parents {
-			pc, err := s.commit(p)
-			if err != nil {
-				return nil, err
-			}
-			beside = append(beside, pc.tree)
+		beside, err := s.trees(c.parents)
+		if err != nil {
+			return nil, err
 		}
-		if err := g.tree(c.tree, beside); err != nil {
+		if err := g.tree(c.tree, append(beside, near...)); err != nil {
 			return nil, err
 		}
 	}
 	return g.objs, nil
+}
+
+// trees returns the trees of commits, of those that there are.
+func (s *store) trees(commits []oid) ([]oid, error) {
+	var ts []oid
+	for _, id := range commits {
+		if id == none {
+			continue
+		}
+		c, err := s.commit(id)
+		if err != nil {
+			return nil, err
+		}
+		ts = append(ts, c.tree)
+	}
+	return ts, nil
 }
 
 type gather struct {
