@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // perform performs the acceptance of row once, on a checkout of its own, with
@@ -110,7 +111,7 @@ func judgeTwice(p performance, first finding, q performance, second finding) fin
 func acceptanceDetail(p performance) string {
 	var b strings.Builder
 	for _, f := range p.Failures {
-		b.WriteString("FAIL " + shorten(clean(f), mostLines, mostChars) + "\n")
+		b.WriteString("FAIL " + shorten(suite.Clean(f), mostLines, mostChars) + "\n")
 	}
 	b.WriteString("steps (data is drawn anew for each run):\n")
 	for _, s := range p.Steps {
@@ -122,8 +123,8 @@ func acceptanceDetail(p performance) string {
 	for _, part := range []struct{ what, text string }{
 		{"page", p.Aria}, {"console", strings.Join(p.Console, "\n")}, {"network", strings.Join(p.Network, "\n")}, {"application log", p.Server},
 	} {
-		if t := strings.TrimSpace(clean(part.text)); t != "" {
-			fmt.Fprintf(&b, "%s:\n%s", part.what, indent(tail(t, 1200)))
+		if t := strings.TrimSpace(suite.Clean(part.text)); t != "" {
+			fmt.Fprintf(&b, "%s:\n%s", part.what, indent(suite.Tail(t, 1200)))
 		}
 	}
 	return limit(b.String(), mostDetail)
@@ -212,7 +213,7 @@ func startCommand(dir, override string) (string, error) {
 		return "", err
 	}
 	defer root.Close()
-	scripts, err := npmScripts(root)
+	scripts, err := suite.Scripts(root)
 	if err != nil {
 		return "", err
 	}
@@ -225,7 +226,7 @@ func startCommand(dir, override string) (string, error) {
 		}
 		return start, nil
 	}
-	if web, err := readFile(root, "Procfile", 1<<16); err == nil {
+	if web, err := suite.ReadFile(root, "Procfile", 1<<16); err == nil {
 		if m := procfileWeb.FindSubmatch(web); m != nil {
 			return string(m[1]), nil
 		}
@@ -266,7 +267,7 @@ func isMain(root *os.Root, dir string) bool {
 	entries, _ := d.ReadDir(-1)
 	for _, e := range entries {
 		if n := e.Name(); strings.HasSuffix(n, ".go") && !strings.HasSuffix(n, "_test.go") {
-			if src, err := readFile(root, path.Join(dir, n), 4<<20); err == nil && mainPackage.Match(src) {
+			if src, err := suite.ReadFile(root, path.Join(dir, n), 4<<20); err == nil && mainPackage.Match(src) {
 				return true
 			}
 		}

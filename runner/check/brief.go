@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // What an agent gets to read of a failure is short: more of it does not help a
@@ -16,9 +18,9 @@ const (
 )
 
 // brief renders failures: each with its place and message, equal ones folded.
-func brief(cases []testCase) string {
+func brief(cases []suite.Case) string {
 	type group struct {
-		testCase
+		suite.Case
 		more []string
 	}
 	var groups []*group
@@ -29,7 +31,7 @@ func brief(cases []testCase) string {
 			g.more = append(g.more, c.String())
 			continue
 		}
-		g := &group{testCase: c}
+		g := &group{Case: c}
 		at[sig] = g
 		groups = append(groups, g)
 	}
@@ -40,7 +42,7 @@ func brief(cases []testCase) string {
 			break
 		}
 		fmt.Fprintf(&b, "FAIL %s [%s]\n", g, g.Kind)
-		if m := shorten(ownFrames(clean(g.Message)), mostLines, mostChars); m != "" {
+		if m := shorten(ownFrames(suite.Clean(g.Message)), mostLines, mostChars); m != "" {
 			b.WriteString(indent(m))
 		}
 		if n := len(g.more); n > 0 {
@@ -52,22 +54,15 @@ func brief(cases []testCase) string {
 
 var (
 	numbers = regexp.MustCompile(`\d+`)
-	// CSI, OSC, DCS and two-byte escapes, then the other controls but tab and newline.
-	escapes = regexp.MustCompile("\x1b\\[[0-9;:?<=>!]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[PX^_][^\x1b]*\x1b\\\\|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
 	foreign = regexp.MustCompile(`^\s*at .*(node:|node_modules/|\(<anonymous>\))|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
 )
 
 // signature folds failures that differ only in numbers.
-func signature(c testCase) string {
+func signature(c suite.Case) string {
 	if c.Message == "" {
-		return c.id()
+		return c.ID()
 	}
-	return string(c.Kind) + numbers.ReplaceAllString(ownFrames(clean(c.Message)), "#")
-}
-
-// clean makes output fit for reading: no terminal escapes, valid UTF-8.
-func clean(s string) string {
-	return strings.ToValidUTF8(escapes.ReplaceAllString(s, ""), "\uFFFD")
+	return string(c.Kind) + numbers.ReplaceAllString(ownFrames(suite.Clean(c.Message)), "#")
 }
 
 // ownFrames drops stack frames outside the project.
@@ -103,18 +98,6 @@ func shorten(s string, lines, chars int) string {
 	return s
 }
 
-// tail keeps the last bytes of s, from the start of a line.
-func tail(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	s = s[len(s)-most:]
-	if _, rest, ok := strings.Cut(s, "\n"); ok {
-		s = rest
-	}
-	return "[…]\n" + strings.ToValidUTF8(s, "")
-}
-
 // limit cuts s to most bytes, and says so.
 func limit(s string, most int) string {
 	const mark = "\n[… shortened]\n"
@@ -141,7 +124,7 @@ func list(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-func names(cases []testCase) []string {
+func names(cases []suite.Case) []string {
 	var out []string
 	for _, c := range cases {
 		out = append(out, c.String())

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // prepared is a tree laid out and set up, never run in: checkouts are copies of
@@ -39,7 +40,7 @@ func (e *setupError) finding() finding {
 	if e.out.TimedOut {
 		how = "did not end in time"
 	}
-	return failed(tail(clean(e.out.Text), mostDetail-200), "The setup command `%s` %s in a clean checkout. Keep the project in a state in which it works.", e.command, how)
+	return failed(suite.Tail(suite.Clean(e.out.Text), mostDetail-200), "The setup command `%s` %s in a clean checkout. Keep the project in a state in which it works.", e.command, how)
 }
 
 // prepare lays tree out once and runs the setup in it. A setup that fails is
@@ -115,7 +116,7 @@ func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) 
 	if from.setup != nil {
 		return "", nil, from.setup
 	}
-	if g.o.Setup != "" && slices.ContainsFunc(paths, isManifest) {
+	if g.o.Setup != "" && slices.ContainsFunc(paths, suite.IsManifest) {
 		// What the manifests ask for is set up anew. A setup that builds the
 		// project may fail for want of the feature; then the parent's must do.
 		dir, err = g.export(ctx, parent, "run")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // Feedback runs the project's tests where the agent works, in dir, and says in
@@ -38,12 +39,12 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 }
 
 // feedback renders a report for the agent.
-func feedback(r report, before *report) string {
+func feedback(r suite.Report, before *suite.Report) string {
 	if r.Command == "" {
 		return "The project has no tests yet: no test script in package.json, no go.mod, no test file that a known runner would find."
 	}
-	n := counts(r.leaves())
-	bad := r.failed()
+	n := counts(r.Leaves())
+	bad := r.Failed()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d failed%s, %d passed%s, %.1f s: %s\n", n.Failed, delta(bad, before), n.Passed, skippedToo(n), r.Wall.Seconds(), r.Command)
 	f, believed := judgeRun(r)
@@ -70,16 +71,16 @@ func skippedToo(n runner.Counts) string {
 }
 
 // delta names what fails now and did not, and what failed and passes now.
-func delta(bad []testCase, before *report) string {
+func delta(bad []suite.Case, before *suite.Report) string {
 	if before == nil {
 		return ""
 	}
-	in := func(cs []testCase, c testCase) bool {
-		return slices.ContainsFunc(cs, func(o testCase) bool { return o.id() == c.id() })
+	in := func(cs []suite.Case, c suite.Case) bool {
+		return slices.ContainsFunc(cs, func(o suite.Case) bool { return o.ID() == c.ID() })
 	}
-	was := before.failed()
-	fresh := slices.DeleteFunc(slices.Clone(bad), func(c testCase) bool { return in(was, c) })
-	fixed := slices.DeleteFunc(slices.Clone(was), func(c testCase) bool { return in(bad, c) })
+	was := before.Failed()
+	fresh := slices.DeleteFunc(slices.Clone(bad), func(c suite.Case) bool { return in(was, c) })
+	fixed := slices.DeleteFunc(slices.Clone(was), func(c suite.Case) bool { return in(bad, c) })
 	var parts []string
 	if len(fresh) > 0 {
 		parts = append(parts, fmt.Sprintf("%d new: %s", len(fresh), list(names(fresh))))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 func TestFeedback(t *testing.T) {
@@ -48,12 +49,12 @@ func TestFeedback(t *testing.T) {
 }
 
 func TestBriefFoldsAndShortens(t *testing.T) {
-	var cases []testCase
+	var cases []suite.Case
 	for i := range 30 {
-		cases = append(cases, testCase{File: "a.test.js", Name: fmt.Sprint("same ", i), State: fail, Kind: assertion, Message: fmt.Sprintf("expected %d\n    at node:internal/x:%d\n", i, i)})
+		cases = append(cases, suite.Case{File: "a.test.js", Name: fmt.Sprint("same ", i), State: suite.Fail, Kind: suite.Assertion, Message: fmt.Sprintf("expected %d\n    at node:internal/x:%d\n", i, i)})
 	}
 	for i := range 12 {
-		cases = append(cases, testCase{File: "b.test.js", Name: string(rune('a' + i)), State: fail, Kind: crash, Message: "\x1b[31m" + strings.Repeat(string(rune('a'+i)), 5000) + "\x1b[0m"})
+		cases = append(cases, suite.Case{File: "b.test.js", Name: string(rune('a' + i)), State: suite.Fail, Kind: suite.Crash, Message: "\x1b[31m" + strings.Repeat(string(rune('a'+i)), 5000) + "\x1b[0m"})
 	}
 	got := brief(cases)
 	for _, word := range []string{"FAIL a.test.js: same 0 [assertion]", "(+29 more with the same error", "(and 5 more failures", "aaa […]"} {

@@ -1,5 +1,5 @@
-// Package check judges candidates: the gates, the reports of the tests, the
-// verdict.
+// Package check judges candidates: the gates, and the verdict that comes of
+// them. What the reports of tests mean is package suite's.
 //
 // It promises that a verdict rests on runs that it made itself, in checkouts of
 // exactly the tree in question, and that a run of which not everything is known
@@ -25,6 +25,7 @@ import (
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // A Runner runs commands that may be hostile. Package sandbox has it; a small
@@ -78,17 +79,17 @@ type Gates struct {
 
 	mu       sync.Mutex
 	serial   int
-	prepared map[string]*prepared // by commit or tree
-	parents  map[string]report    // by parent commit
-	held     map[string]parentRun // by parent and acceptance
-	green    *recorded            // of the last candidate that was green
-	feedback map[string]report    // by directory and scope
+	prepared map[string]*prepared    // by commit or tree
+	parents  map[string]suite.Report // by parent commit
+	held     map[string]parentRun    // by parent and acceptance
+	green    *recorded               // of the last candidate that was green
+	feedback map[string]suite.Report // by directory and scope
 }
 
 // A recorded report is that of a tree.
 type recorded struct {
 	tree   string
-	report report
+	report suite.Report
 }
 
 // Open makes gates that keep their files in o.Dir.
@@ -132,9 +133,9 @@ func Open(o Options) (*Gates, error) {
 	return &Gates{
 		o: o, dir: dir,
 		prepared: map[string]*prepared{},
-		parents:  map[string]report{},
+		parents:  map[string]suite.Report{},
 		held:     map[string]parentRun{},
-		feedback: map[string]report{},
+		feedback: map[string]suite.Report{},
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // A finding is what one gate concludes from recorded runs.
@@ -28,7 +29,7 @@ func failed(detail, format string, args ...any) finding {
 // tree, red that of the tree with the new tests and without the feature. What a
 // test needs beyond the project itself must be there when it is written;
 // lenient forgives that, for tests whose packages came with the implementation.
-func judgeRed(parent, red report, wrote []string, lenient bool) finding {
+func judgeRed(parent, red suite.Report, wrote []string, lenient bool) finding {
 	if f, ok := judgeRun(red); !ok {
 		return f
 	}
@@ -69,21 +70,21 @@ func judgeRed(parent, red report, wrote []string, lenient bool) finding {
 
 // news is what a run says beyond the parent's.
 type news struct {
-	proper   []testCase // new, and fail because the feature is missing
-	wrong    []testCase // new, and fail for another reason
-	passing  []testCase // new, and pass
-	broken   []testCase // not new, passed before, and fail
-	vanished []string   // not new, passed before, and are gone or skipped
+	proper   []suite.Case // new, and fail because the feature is missing
+	wrong    []suite.Case // new, and fail for another reason
+	passing  []suite.Case // new, and pass
+	broken   []suite.Case // not new, passed before, and fail
+	vanished []string     // not new, passed before, and are gone or skipped
 }
 
-func sortOut(parent, red report, wrote []string, lenient bool) news {
+func sortOut(parent, red suite.Report, wrote []string, lenient bool) news {
 	var n news
-	before, now, dead, deadBefore := parent.index(), red.index(), red.unloaded(), parent.unloaded()
-	weak := !slices.ContainsFunc(red.Cases, func(c testCase) bool { return !c.Weak })
-	for _, c := range red.leaves() {
-		old, known := before[c.id()]
+	before, now, dead, deadBefore := parent.Index(), red.Index(), red.Unloaded(), parent.Unloaded()
+	weak := !slices.ContainsFunc(red.Cases, func(c suite.Case) bool { return !c.Weak })
+	for _, c := range red.Leaves() {
+		old, known := before[c.ID()]
 		switch {
-		case c.State == skip:
+		case c.State == suite.Skip:
 		case c.Weak && !weak: // beside real reports it is a linter or a compiler, say, and green asks for it
 		case c.Load:
 			// Its cases are unknown: new, if it was written now and loaded before or was not there.
@@ -98,16 +99,16 @@ func sortOut(parent, red report, wrote []string, lenient bool) news {
 			default:
 				n.wrong = append(n.wrong, c)
 			}
-		case known && c.Weak && c.State == fail && old.State == pass && len(wrote) > 0:
+		case known && c.Weak && c.State == suite.Fail && old.State == suite.Pass && len(wrote) > 0:
 			n.proper = append(n.proper, c)
-		case known && c.State == fail && old.State == pass:
+		case known && c.State == suite.Fail && old.State == suite.Pass:
 			n.broken = append(n.broken, c)
-		case c.Weak && c.State == pass:
+		case c.Weak && c.State == suite.Pass:
 			if len(wrote) > 0 {
 				n.passing = append(n.passing, c)
 			}
 		case known:
-		case c.State == pass:
+		case c.State == suite.Pass:
 			n.passing = append(n.passing, c)
 		case proves(c.Kind, lenient) || c.Weak:
 			n.proper = append(n.proper, c)
@@ -115,14 +116,14 @@ func sortOut(parent, red report, wrote []string, lenient bool) news {
 			n.wrong = append(n.wrong, c)
 		}
 	}
-	for _, c := range parent.leaves() {
-		if c.State != pass || c.Weak || c.Load {
+	for _, c := range parent.Leaves() {
+		if c.State != suite.Pass || c.Weak || c.Load {
 			continue
 		}
 		if _, unknown := dead[c.File]; unknown {
 			continue
 		}
-		if have, there := now[c.id()]; !there || have.State == skip {
+		if have, there := now[c.ID()]; !there || have.State == suite.Skip {
 			n.vanished = append(n.vanished, c.String())
 		}
 	}
@@ -130,8 +131,8 @@ func sortOut(parent, red report, wrote []string, lenient bool) news {
 }
 
 // proves says whether a failure of kind k shows that the feature is missing.
-func proves(k kind, lenient bool) bool {
-	return k == assertion || k == missing || lenient && k == dependency
+func proves(k suite.Kind, lenient bool) bool {
+	return k == suite.Assertion || k == suite.Missing || lenient && k == suite.Dependency
 }
 
 // touches says whether file, or package directory file, holds one of wrote.
@@ -141,15 +142,15 @@ func touches(wrote []string, file string) bool {
 	})
 }
 
-func wrongReason(wrong []testCase) string {
-	hints := map[kind]string{
-		syntax:     "a file with a syntax error tests nothing: mend it",
-		timeout:    "a test that hangs tests nothing: let it fail by an assertion",
-		dependency: "the package is not installed: use what the project has, or what comes with the language",
-		crash:      "a test that dies by itself tests nothing: check with an assertion what it does or throws",
-		unknown:    "see the output",
+func wrongReason(wrong []suite.Case) string {
+	hints := map[suite.Kind]string{
+		suite.Syntax:     "a file with a syntax error tests nothing: mend it",
+		suite.Timeout:    "a test that hangs tests nothing: let it fail by an assertion",
+		suite.Dependency: "the package is not installed: use what the project has, or what comes with the language",
+		suite.Crash:      "a test that dies by itself tests nothing: check with an assertion what it does or throws",
+		suite.Unknown:    "see the output",
 	}
-	said := map[kind][]string{}
+	said := map[suite.Kind][]string{}
 	for _, c := range wrong {
 		said[c.Kind] = append(said[c.Kind], c.String())
 	}
@@ -163,24 +164,24 @@ func wrongReason(wrong []testCase) string {
 // judgeGreen says whether every test passes and none of those that counted
 // before is gone. red is the report without the feature; nil where the tests
 // need not have been seen to fail.
-func judgeGreen(parent report, red *report, green report) finding {
+func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) finding {
 	if f, ok := judgeRun(green); !ok {
 		return f
 	}
-	f := finding{Counts: counts(green.leaves())}
-	bad := green.failed()
-	before := parent.index()
-	fresh := slices.DeleteFunc(green.leaves(), func(c testCase) bool { _, known := before[c.id()]; return known || c.State != pass })
+	f := finding{Counts: counts(green.Leaves())}
+	bad := green.Failed()
+	before := parent.Index()
+	fresh := slices.DeleteFunc(green.Leaves(), func(c suite.Case) bool { _, known := before[c.ID()]; return known || c.State != suite.Pass })
 	gone, skipped := lost(parent, green)
 	switch {
 	case len(bad) > 0:
 		f.Outcome, f.Detail = runner.Failed, brief(bad)
 		var since, ever []string
 		for _, c := range bad {
-			switch old, known := before[c.id()]; {
-			case known && old.State == pass:
+			switch old, known := before[c.ID()]; {
+			case known && old.State == suite.Pass:
 				since = append(since, c.String())
-			case known && old.State == fail:
+			case known && old.State == suite.Fail:
 				ever = append(ever, c.String())
 			}
 		}
@@ -208,7 +209,7 @@ func judgeGreen(parent report, red *report, green report) finding {
 	}
 	if f.passed() {
 		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), plus(f.Counts.Skipped, "skipped"))
-		if weak := slices.DeleteFunc(green.leaves(), func(c testCase) bool { return !c.Weak }); len(weak) > 0 {
+		if weak := slices.DeleteFunc(green.Leaves(), func(c suite.Case) bool { return !c.Weak }); len(weak) > 0 {
 			f.Reason += fmt.Sprintf(" Of %s only the exit code is known, which is weak evidence.", list(names(weak)))
 		}
 	}
@@ -216,8 +217,8 @@ func judgeGreen(parent report, red *report, green report) finding {
 }
 
 // judgeRun says whether a report can be believed at all.
-func judgeRun(r report) (finding, bool) {
-	c := counts(r.leaves())
+func judgeRun(r suite.Report) (finding, bool) {
+	c := counts(r.Leaves())
 	with := func(f finding) finding {
 		f.Counts = c
 		return f
@@ -226,26 +227,26 @@ func judgeRun(r report) (finding, bool) {
 	case r.Command == "":
 		return failed("", "Nothing says how the project is tested: there is no test script in package.json, no go.mod, and no test file that a known runner would find."), false
 	case r.Hung:
-		return with(failed(limit(clean(r.Tail), mostDetail), "`%s` did not end in time and was stopped after %.0f s. Something waits for ever: an open server, socket or timer, or an endless loop.", r.Command, r.Wall.Seconds())), false
+		return with(failed(limit(suite.Clean(r.Tail), mostDetail), "`%s` did not end in time and was stopped after %.0f s. Something waits for ever: an open server, socket or timer, or an endless loop.", r.Command, r.Wall.Seconds())), false
 	case r.Broken != "":
-		return with(failed(limit(brief(r.failed())+clean(r.Tail), mostDetail), "The run of `%s` cannot be believed: %s.", r.Command, shorten(clean(r.Broken), 12, mostChars))), false
+		return with(failed(limit(brief(r.Failed())+suite.Clean(r.Tail), mostDetail), "The run of `%s` cannot be believed: %s.", r.Command, shorten(suite.Clean(r.Broken), 12, mostChars))), false
 	case len(r.Early) > 0:
-		return with(failed(brief(r.failed()), "Ended before its tests were over: %s. Something called process.exit or os.Exit, or killed the process, so nothing it reported counts. Let tests end by themselves; close servers and timers instead.", list(r.Early))), false
+		return with(failed(brief(r.Failed()), "Ended before its tests were over: %s. Something called process.exit or os.Exit, or killed the process, so nothing it reported counts. Let tests end by themselves; close servers and timers instead.", list(r.Early))), false
 	}
 	return finding{}, true
 }
 
 // lost names the cases that counted in parent and do not in now.
-func lost(parent, now report) (gone, skipped []string) {
-	have := now.index()
-	for _, c := range parent.leaves() {
-		if c.Load || c.Weak || c.State == skip {
+func lost(parent, now suite.Report) (gone, skipped []string) {
+	have := now.Index()
+	for _, c := range parent.Leaves() {
+		if c.Load || c.Weak || c.State == suite.Skip {
 			continue
 		}
-		switch got, there := have[c.id()]; {
+		switch got, there := have[c.ID()]; {
 		case !there:
 			gone = append(gone, c.String())
-		case got.State == skip:
+		case got.State == suite.Skip:
 			skipped = append(skipped, c.String())
 		}
 	}
@@ -254,16 +255,16 @@ func lost(parent, now report) (gone, skipped []string) {
 
 // unanswered names what was red and is not among the passes: a case by its name,
 // a file that did not load by any new case in it.
-func unanswered(parent, red, green report, fresh []testCase) []string {
-	before, now := parent.index(), green.index()
+func unanswered(parent, red, green suite.Report, fresh []suite.Case) []string {
+	before, now := parent.Index(), green.Index()
 	var names []string
-	for _, c := range red.failed() {
-		if old, known := before[c.id()]; known && !(c.Weak && old.State == pass) {
+	for _, c := range red.Failed() {
+		if old, known := before[c.ID()]; known && !(c.Weak && old.State == suite.Pass) {
 			continue
 		}
-		ok := now[c.id()].State == pass
+		ok := now[c.ID()].State == suite.Pass
 		if c.Load {
-			ok = slices.ContainsFunc(fresh, func(o testCase) bool { return o.File == c.File })
+			ok = slices.ContainsFunc(fresh, func(o suite.Case) bool { return o.File == c.File })
 		}
 		if !ok {
 			names = append(names, c.String())
@@ -283,6 +284,23 @@ func judgeBoth(first, second finding) finding {
 		Detail:  first.Detail,
 		Counts:  first.Counts,
 	}
+}
+
+func counts(cases []suite.Case) runner.Counts {
+	var n runner.Counts
+	for _, c := range cases {
+		switch c.State {
+		case suite.Pass:
+			n.Run++
+			n.Passed++
+		case suite.Fail:
+			n.Run++
+			n.Failed++
+		case suite.Skip:
+			n.Skipped++
+		}
+	}
+	return n
 }
 
 func plural(n int, one, many string) string {

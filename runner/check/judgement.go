@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // A judgement is a verdict in the making, with the runs it rests on.
@@ -17,7 +18,7 @@ type judgement struct {
 	started time.Time // of the gate at work
 	verdict runner.Verdict
 
-	redRun *report // of the parent with the candidate's tests
+	redRun *suite.Report // of the parent with the candidate's tests
 	notes  []string
 	logs   map[string]string // name of a file of evidence -> text
 	browse browsing
@@ -69,27 +70,27 @@ func (j *judgement) pass() {
 }
 
 // log keeps a run of the tests as a file of evidence.
-func (j *judgement) log(name, tree string, r report, f finding) {
+func (j *judgement) log(name, tree string, r suite.Report, f finding) {
 	if j.logs == nil {
 		j.logs = map[string]string{}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "command: %s\ntree: %s\n", r.Command, tree)
-	n := counts(r.leaves())
+	n := counts(r.Leaves())
 	fmt.Fprintf(&b, "run %d, passed %d, failed %d, skipped %d, %.1f s\n", n.Run, n.Passed, n.Failed, n.Skipped, r.Wall.Seconds())
 	fmt.Fprintf(&b, "judged: %s %s\n\n", cmp.Or(string(f.Outcome), "passed"), f.Reason)
-	for _, c := range r.leaves() {
+	for _, c := range r.Leaves() {
 		fmt.Fprintf(&b, "%-4s %s", c.State, c)
 		if c.Kind != "" {
 			fmt.Fprintf(&b, " [%s]", c.Kind)
 		}
 		b.WriteByte('\n')
 	}
-	if bad := r.failed(); len(bad) > 0 {
+	if bad := r.Failed(); len(bad) > 0 {
 		b.WriteString("\n" + brief(bad))
 	}
-	if t := strings.TrimSpace(clean(r.Tail)); t != "" {
-		b.WriteString("\nend of the output:\n" + tail(t, 4<<10) + "\n")
+	if t := strings.TrimSpace(suite.Clean(r.Tail)); t != "" {
+		b.WriteString("\nend of the output:\n" + suite.Tail(t, 4<<10) + "\n")
 	}
 	j.logs[name] = limit(b.String(), 64<<10)
 }

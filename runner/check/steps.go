@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 
 // already says whether the feature was there before the work began. It is asked
@@ -43,7 +44,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	wrote := only(changed, IsTest)
+	wrote := only(changed, suite.IsTest)
 	parent, err := g.parent(ctx, j)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 		return err
 	}
 	f := judgeRed(parent, red, wrote, false)
-	if other := only(changed, func(p string) bool { return !IsTest(p) && !isManifest(p) }); len(other) > 0 && !f.passed() {
+	if other := only(changed, func(p string) bool { return !suite.IsTest(p) && !suite.IsManifest(p) }); len(other) > 0 && !f.passed() {
 		f.Reason += " Besides tests this phase changed " + list(other) + ", which belongs to the next phase."
 	}
 	j.log("red.txt", j.Tree, red, f)
@@ -77,7 +78,7 @@ func (g *Gates) audit(ctx context.Context, j *judgement) error {
 		j.decide("audit", j.Tree, failed("", "%s belongs to the repository's automation and was changed. Put it back as it was.", list(taken)))
 		return nil
 	}
-	if old := only(changed, IsTest); len(old) > 0 {
+	if old := only(changed, suite.IsTest); len(old) > 0 {
 		j.note("Test files changed: %s.", list(old))
 	}
 	return nil
@@ -94,12 +95,12 @@ func (g *Gates) red(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	wrote := only(changed, IsTest)
+	wrote := only(changed, suite.IsTest)
 	parent, err := g.parent(ctx, j)
 	if err != nil {
 		return err
 	}
-	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, only(changed, func(p string) bool { return IsTest(p) || isManifest(p) }))
+	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, only(changed, func(p string) bool { return suite.IsTest(p) || suite.IsManifest(p) }))
 	if err != nil {
 		return err
 	}
@@ -122,15 +123,15 @@ func (g *Gates) passes(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return err
 	}
-	once := func() (report, finding, error) {
+	once := func() (suite.Report, finding, error) {
 		dir, done, err := g.checkout(ctx, j.Tree)
 		if err != nil {
-			return report{}, finding{}, err
+			return suite.Report{}, finding{}, err
 		}
 		defer done()
 		r, err := g.test(ctx, g.o.Run, dir, "")
 		if err != nil {
-			return report{}, finding{}, err
+			return suite.Report{}, finding{}, err
 		}
 		if !g.o.TDD && len(r.Cases)+len(parent.Cases) == 0 && r.Command == "" && g.browses(j.Feature.Row) {
 			return r, finding{Reason: "the project has no tests; the acceptance alone decides."}, nil
@@ -257,7 +258,7 @@ func (g *Gates) browses(row runner.Row) bool {
 }
 
 // parent is the report of the parent tree, made once.
-func (g *Gates) parent(ctx context.Context, j *judgement) (report, error) {
+func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) {
 	g.mu.Lock()
 	r, ok := g.parents[j.Parent]
 	green := g.green
@@ -269,14 +270,14 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (report, error) {
 		// The parent is most often the tree that was green last, committed.
 		changed, err := g.o.Trees.Changed(ctx, j.Parent, green.tree)
 		if err != nil {
-			return report{}, fmt.Errorf("compare the parent with the last green tree: %w", err)
+			return suite.Report{}, fmt.Errorf("compare the parent with the last green tree: %w", err)
 		}
 		r, ok = green.report, len(changed) == 0
 	}
 	if !ok {
 		var err error
 		if r, err = g.testParent(ctx, j.Parent); err != nil {
-			return report{}, err
+			return suite.Report{}, err
 		}
 	}
 	g.mu.Lock()
@@ -285,13 +286,13 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (report, error) {
 	return r, nil
 }
 
-func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
+func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, error) {
 	p, err := g.prepare(ctx, parent)
 	if err != nil {
-		return report{}, err
+		return suite.Report{}, err
 	}
 	if tests, err := anyTest(p.dir); err != nil || !tests {
-		return report{}, err // so that nothing that cannot even run is held against the project
+		return suite.Report{}, err // so that nothing that cannot even run is held against the project
 	}
 	var f finding
 	for range 2 {
@@ -299,14 +300,14 @@ func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
 		if err != nil {
 			if setup, ok := errors.AsType[*setupError](err); ok {
 				// Not wrapped: it is no failure of the candidate.
-				return report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %v\n%s", err, tail(clean(setup.out.Text), 2<<10))
+				return suite.Report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %v\n%s", err, suite.Tail(suite.Clean(setup.out.Text), 2<<10))
 			}
-			return report{}, err
+			return suite.Report{}, err
 		}
 		r, err := g.test(ctx, g.o.Run, dir, "")
 		done()
 		if err != nil {
-			return report{}, err
+			return suite.Report{}, err
 		}
 		r.Early = nil // what it did report is still good to compare with
 		var ok bool
@@ -314,7 +315,7 @@ func (g *Gates) testParent(ctx context.Context, parent string) (report, error) {
 			return r, nil
 		}
 	}
-	return report{}, fmt.Errorf("the tests of the parent commit cannot be run, so nothing can be compared with them; mend them on the base branch or set `test`: %s\n%s", f.Reason, f.Detail)
+	return suite.Report{}, fmt.Errorf("the tests of the parent commit cannot be run, so nothing can be compared with them; mend them on the base branch or set `test`: %s\n%s", f.Reason, f.Detail)
 }
 
 // anyTest says whether the tree in dir holds a test file.
@@ -324,7 +325,7 @@ func anyTest(dir string) (bool, error) {
 		return false, err
 	}
 	defer root.Close()
-	return anyFile(root, IsTest)
+	return suite.AnyFile(root, suite.IsTest)
 }
 
 func only(paths []string, want func(string) bool) []string {

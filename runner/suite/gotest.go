@@ -1,4 +1,4 @@
-package check
+package suite
 
 import (
 	"encoding/json"
@@ -31,8 +31,8 @@ type goEvent struct {
 
 // parseGo reads the log of go test -json, run in dir, where module is the path
 // of the main module.
-func parseGo(log, dir, module string) report {
-	var r report
+func parseGo(log, dir, module string) Report {
+	var r Report
 	type key struct{ pkg, test string }
 	at := map[key]int{}
 	said := map[key]*strings.Builder{}
@@ -77,7 +77,7 @@ func parseGo(log, dir, module string) report {
 			}
 		case "run":
 			at[k] = len(r.Cases)
-			r.Cases = append(r.Cases, testCase{File: packageDir(e.Package, module), Name: e.Test, State: fail, Kind: crash, Message: "the test was begun but never ended"})
+			r.Cases = append(r.Cases, Case{File: packageDir(e.Package, module), Name: e.Test, State: Fail, Kind: Crash, Message: "the test was begun but never ended"})
 		case "pass", "fail", "skip":
 			if e.Test == "" {
 				delete(open, e.Package)
@@ -91,9 +91,9 @@ func parseGo(log, dir, module string) report {
 				d := packageDir(e.Package, module)
 				switch {
 				case build != "":
-					r.Cases = append(r.Cases, testCase{File: d, Name: "package " + d, State: fail, Load: true, Kind: buildKind(build, module), Message: trimPaths(build, dir)})
-				case !slices.ContainsFunc(r.Cases, func(c testCase) bool { return c.File == d && c.State == fail }):
-					r.Cases = append(r.Cases, testCase{File: d, Name: "package " + d, State: fail, Load: true, Kind: deathKind(hear(k)), Message: trimPaths(hear(k), dir)})
+					r.Cases = append(r.Cases, Case{File: d, Name: "package " + d, State: Fail, Load: true, Kind: buildKind(build, module), Message: trimPaths(build, dir)})
+				case !slices.ContainsFunc(r.Cases, func(c Case) bool { return c.File == d && c.State == Fail }):
+					r.Cases = append(r.Cases, Case{File: d, Name: "package " + d, State: Fail, Load: true, Kind: deathKind(hear(k)), Message: trimPaths(hear(k), dir)})
 				}
 				continue
 			}
@@ -107,9 +107,9 @@ func parseGo(log, dir, module string) report {
 			c.Message, c.Kind = "", ""
 			switch e.Action {
 			case "pass":
-				c.State = pass
+				c.State = Pass
 			case "skip":
-				c.State = skip
+				c.State = Skip
 			default:
 				c.Message = trimPaths(goMessage(hear(k)), dir)
 				c.Kind = failKind(hear(k))
@@ -120,22 +120,22 @@ func parseGo(log, dir, module string) report {
 		if c.Load || c.Name == "" {
 			continue
 		}
-		sub := func(want state) bool {
-			return slices.ContainsFunc(r.Cases, func(o testCase) bool {
+		sub := func(want State) bool {
+			return slices.ContainsFunc(r.Cases, func(o Case) bool {
 				return o.File == c.File && strings.HasPrefix(o.Name, c.Name+"/") && (want == "" || o.State == want)
 			})
 		}
 		// A parent fails with its subtests; if none failed, it failed by itself.
-		r.Cases[i].Group = sub("") && (c.State != fail || sub(fail))
+		r.Cases[i].Group = sub("") && (c.State != Fail || sub(Fail))
 	}
 	r.Cases = distinct(r.Cases)
 	for p := range open {
 		r.Early = append(r.Early, packageDir(p, module))
 	}
 	slices.Sort(r.Early)
-	r.Tail = tail(trimPaths(stray.String()+other.String(), dir), 4<<10)
+	r.Tail = Tail(trimPaths(stray.String()+other.String(), dir), 4<<10)
 	if !run && !strings.Contains(stray.String(), "matched no packages") && !strings.Contains(stray.String(), "no packages to test") {
-		r.Broken = "go test reported nothing: " + shorten(trimPaths(stray.String(), dir), 12, 700)
+		r.Broken = "go test reported nothing: " + head(trimPaths(stray.String(), dir), 4<<10)
 	}
 	return r
 }
@@ -151,35 +151,35 @@ var (
 
 // buildKind says why a package and its tests did not build. Whatever the
 // compiler says besides a missing symbol is an error of the tests themselves.
-func buildKind(text, module string) kind {
+func buildKind(text, module string) Kind {
 	switch m := goPackage.FindStringSubmatch(text); {
 	case goSyntax.MatchString(text):
-		return syntax
+		return Syntax
 	case m != nil:
 		name := strings.Join(m[1:], "")
 		if module != "" && (name == module || strings.HasPrefix(name, module+"/")) {
-			return missing
+			return Missing
 		}
-		return dependency
+		return Dependency
 	case goMissing.MatchString(text):
-		return missing
+		return Missing
 	}
-	return syntax
+	return Syntax
 }
 
 // failKind tells a test that looked and did not find from one that died.
-func failKind(text string) kind {
+func failKind(text string) Kind {
 	if strings.Contains(text, "panic: ") || strings.Contains(text, "fatal error: ") {
 		return deathKind(text)
 	}
-	return assertion
+	return Assertion
 }
 
-func deathKind(text string) kind {
+func deathKind(text string) Kind {
 	if strings.Contains(text, "panic: test timed out after") {
-		return timeout
+		return Timeout
 	}
-	return crash
+	return Crash
 }
 
 // goMessage leaves out what test2json frames a test with.
@@ -228,7 +228,7 @@ func declared(root *os.Root, tags []string) (map[string][]string, error) {
 		if !d.Type().IsRegular() || !strings.HasSuffix(name, "_test.go") || !matches(root, tags, p) {
 			return nil
 		}
-		src, err := readFile(root, p, 4<<20)
+		src, err := ReadFile(root, p, 4<<20)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package check
+package suite
 
 import (
 	"cmp"
@@ -6,14 +6,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // A report is what one run of a project's tests said, case by case. It is made
 // from the runner's own events; text that a test prints decides nothing.
-type report struct {
-	Cases   []testCase
+type Report struct {
+	Cases   []Case
 	Early   []string // files or packages that ended before their tests were over
 	Broken  string   // why the report as a whole cannot be believed; "": it can
 	Hung    bool     // the run was ended by its time limit
@@ -22,12 +20,12 @@ type report struct {
 	Wall    time.Duration
 }
 
-// A testCase is one test, or a file or package that could not be loaded.
-type testCase struct {
+// A Case is one test, or a file or package that could not be loaded.
+type Case struct {
 	File    string // relative to the checkout; for Go the package's directory
 	Name    string
-	State   state
-	Kind    kind   // why it failed
+	State   State
+	Kind    Kind   // why it failed
 	Message string // of the failure
 	Wall    time.Duration
 	Group   bool // holds other cases; only they count
@@ -35,37 +33,37 @@ type testCase struct {
 	Weak    bool // stands for a command of which only the exit code is known
 }
 
-type state string
+type State string
 
 const (
-	pass state = "pass"
-	fail state = "fail"
-	skip state = "skip"
+	Pass State = "pass"
+	Fail State = "fail"
+	Skip State = "skip"
 )
 
 // A kind says why a case failed. Only the first two prove that a feature is
 // missing; the others prove that a test or its surroundings are.
-type kind string
+type Kind string
 
 const (
-	assertion  kind = "assertion"       // the test looked and did not find
-	missing    kind = "missing symbol"  // or module, of the project itself
-	dependency kind = "missing package" // that is not the project's own
-	syntax     kind = "syntax error"
-	timeout    kind = "timeout"
-	crash      kind = "error" // anything else that was thrown, panicked or exited
-	unknown    kind = "exit code"
+	Assertion  Kind = "assertion"       // the test looked and did not find
+	Missing    Kind = "missing symbol"  // or module, of the project itself
+	Dependency Kind = "missing package" // that is not the project's own
+	Syntax     Kind = "syntax error"
+	Timeout    Kind = "timeout"
+	Crash      Kind = "error" // anything else that was thrown, panicked or exited
+	Unknown    Kind = "exit code"
 )
 
-// id names a case across runs.
-func (c testCase) id() string {
+// ID names a case across runs.
+func (c Case) ID() string {
 	if c.Load || c.Weak {
 		return c.Name
 	}
 	return c.File + " › " + c.Name
 }
 
-func (c testCase) String() string {
+func (c Case) String() string {
 	switch {
 	case c.Load || c.Weak:
 		return c.Name
@@ -75,37 +73,37 @@ func (c testCase) String() string {
 	return c.File + ": " + c.Name
 }
 
-// leaves are the cases that count.
-func (r report) leaves() []testCase {
-	return slices.DeleteFunc(slices.Clone(r.Cases), func(c testCase) bool { return c.Group })
+// Leaves are the cases that count.
+func (r Report) Leaves() []Case {
+	return slices.DeleteFunc(slices.Clone(r.Cases), func(c Case) bool { return c.Group })
 }
 
-// failed are the cases that failed, those that did not load first.
-func (r report) failed() []testCase {
-	cs := slices.DeleteFunc(r.leaves(), func(c testCase) bool { return c.State != fail })
-	slices.SortStableFunc(cs, func(a, b testCase) int { return cmp.Compare(order(a), order(b)) })
+// Failed are the cases that failed, those that did not load first.
+func (r Report) Failed() []Case {
+	cs := slices.DeleteFunc(r.Leaves(), func(c Case) bool { return c.State != Fail })
+	slices.SortStableFunc(cs, func(a, b Case) int { return cmp.Compare(order(a), order(b)) })
 	return cs
 }
 
-func order(c testCase) int {
+func order(c Case) int {
 	if c.Load {
 		return 0
 	}
 	return 1
 }
 
-// index finds cases by id, groups included.
-func (r report) index() map[string]testCase {
-	m := make(map[string]testCase, len(r.Cases))
+// Index finds cases by id, groups included.
+func (r Report) Index() map[string]Case {
+	m := make(map[string]Case, len(r.Cases))
 	for _, c := range r.Cases {
-		m[c.id()] = c
+		m[c.ID()] = c
 	}
 	return m
 }
 
-// unloaded are the files and packages that did not load.
-func (r report) unloaded() map[string]testCase {
-	m := map[string]testCase{}
+// Unloaded are the files and packages that did not load.
+func (r Report) Unloaded() map[string]Case {
+	m := map[string]Case{}
 	for _, c := range r.Cases {
 		if c.Load {
 			m[c.File] = c
@@ -114,29 +112,12 @@ func (r report) unloaded() map[string]testCase {
 	return m
 }
 
-func counts(cases []testCase) runner.Counts {
-	var n runner.Counts
-	for _, c := range cases {
-		switch c.State {
-		case pass:
-			n.Run++
-			n.Passed++
-		case fail:
-			n.Run++
-			n.Failed++
-		case skip:
-			n.Skipped++
-		}
-	}
-	return n
-}
-
-// merge joins the reports of a project that is tested by several commands.
-func merge(rs []report) report {
+// Merge joins the reports of a project that is tested by several commands.
+func Merge(rs []Report) Report {
 	if len(rs) == 1 {
 		return rs[0]
 	}
-	var all report
+	var all Report
 	var commands, tails []string
 	for _, r := range rs {
 		all.Cases = append(all.Cases, r.Cases...)
@@ -154,10 +135,10 @@ func merge(rs []report) report {
 
 // distinct numbers cases that bear the same name, in the order in which they
 // ran, so that none hides behind another.
-func distinct(cases []testCase) []testCase {
+func distinct(cases []Case) []Case {
 	seen := map[string]int{}
 	for i, c := range cases {
-		id := c.id()
+		id := c.ID()
 		seen[id]++
 		if n := seen[id]; n > 1 {
 			cases[i].Name = fmt.Sprintf("%s #%d", c.Name, n)

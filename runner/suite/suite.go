@@ -1,4 +1,14 @@
-package check
+// Package suite knows the project's own tests: which command runs them, what its
+// report says case by case, and which files belong to them.
+//
+// It runs nothing. It says what is to be run and with which files at hand, and
+// reads what came of it. It promises that a report of which not everything is
+// known says so, and that what a test prints is not mistaken for a result. It
+// does not promise to see through tests that are made to deceive: code under test
+// shares a process with its tests, so their word is guarded (a nonce, the natural
+// end of each test file, the tests that the sources declare) but not beyond
+// forgery.
+package suite
 
 import (
 	"encoding/json"
@@ -13,10 +23,10 @@ import (
 	"strings"
 )
 
-// A suite is one command of a project's tests.
-type suite struct {
+// A Suite is one command of a project's tests.
+type Suite struct {
 	tool    tool
-	command string // for a shell, as the project means it
+	Command string // for a shell, as the project means it
 	head    string // what stands before the tool's own name: NODE_ENV=test
 	args    string // and after
 	local   bool   // looks for programs in node_modules/.bin, as npm does
@@ -30,29 +40,29 @@ const (
 	plain    tool = "exit code" // any other: only the exit code is known
 )
 
-// suites finds out how the project in root is tested: by override, else by what
+// Find finds out how the project in root is tested: by override, else by what
 // package.json, go.mod and the test files say. None means that it has no tests
 // yet.
-func suites(root *os.Root, override string) ([]suite, error) {
-	scripts, err := npmScripts(root)
+func Find(root *os.Root, override string) ([]Suite, error) {
+	scripts, err := Scripts(root)
 	if err != nil {
 		return nil, err
 	}
 	if override != "" {
 		return split(override, scripts, false, 0), nil
 	}
-	var found []suite
+	var found []Suite
 	test := scripts["test"]
-	switch hasTests, err := anyFile(root, nodeTestFile.MatchString); {
+	switch hasTests, err := AnyFile(root, nodeTestFile.MatchString); {
 	case err != nil:
 		return nil, err
 	case test != "" && !strings.Contains(test, "no test specified"):
 		found = split("npm test", scripts, false, 0)
 	case hasTests:
-		found = []suite{{tool: nodeTest, command: "node --test", args: "--test"}}
+		found = []Suite{{tool: nodeTest, Command: "node --test", args: "--test"}}
 	}
-	if _, err := root.Stat("go.mod"); err == nil && !slices.ContainsFunc(found, func(s suite) bool { return s.tool == goTest }) {
-		found = append(found, suite{tool: goTest, command: "go test ./...", args: "./..."})
+	if _, err := root.Stat("go.mod"); err == nil && !slices.ContainsFunc(found, func(s Suite) bool { return s.tool == goTest }) {
+		found = append(found, Suite{tool: goTest, Command: "go test ./...", args: "./..."})
 	}
 	return found, nil
 }
@@ -71,17 +81,17 @@ var (
 
 // split reads a shell command as a chain of suites. npm scripts are followed to
 // what they run, with their pre and post scripts.
-func split(command string, scripts map[string]string, local bool, depth int) []suite {
+func split(command string, scripts map[string]string, local bool, depth int) []Suite {
 	command = strings.TrimSpace(command)
 	if !strings.ContainsAny(command, `'"`) && strings.Contains(command, "&&") {
-		var all []suite
+		var all []Suite
 		for part := range strings.SplitSeq(command, "&&") {
 			all = append(all, split(part, scripts, local, depth)...)
 		}
 		return all
 	}
 	if m := npmRun.FindStringSubmatch(command); m != nil && scripts[m[1]] != "" && depth < 5 {
-		var all []suite
+		var all []Suite
 		for _, name := range []string{"pre" + m[1], m[1], "post" + m[1]} {
 			if script := scripts[name]; script != "" {
 				all = append(all, split(script, scripts, true, depth+1)...)
@@ -89,21 +99,21 @@ func split(command string, scripts map[string]string, local bool, depth int) []s
 		}
 		return all
 	}
-	s := suite{tool: plain, command: command, local: local}
+	s := Suite{tool: plain, Command: command, local: local}
 	if shellish.MatchString(command) {
-		return []suite{s}
+		return []Suite{s}
 	}
 	if m := nodeForm.FindStringSubmatch(command); m != nil && testFlag.MatchString(m[2]) {
 		s.tool, s.head, s.args = nodeTest, m[1], nodeTaken.ReplaceAllString(m[2], "")
 	} else if m := goForm.FindStringSubmatch(command); m != nil {
 		s.tool, s.head, s.args = goTest, m[1], strings.TrimSpace(goTaken.ReplaceAllString(m[2], " "))
 	}
-	return []suite{s}
+	return []Suite{s}
 }
 
-// only narrows a suite to what scope names: a path of the project, or else a
+// Only narrows a suite to what scope names: a path of the project, or else a
 // pattern for the names of tests.
-func (s suite) only(root *os.Root, scope string) suite {
+func (s Suite) Only(root *os.Root, scope string) Suite {
 	_, err := root.Stat(path.Clean(scope))
 	isPath := err == nil
 	switch {
@@ -123,25 +133,22 @@ func (s suite) only(root *os.Root, scope string) suite {
 }
 
 // whole says whether a go test command runs every test of every package.
-func (s suite) whole() bool {
+func (s Suite) whole() bool {
 	return strings.Contains(s.args, "./...") && !narrowed.MatchString(s.args)
 }
 
 // tags are those a go test command is built with.
-func (s suite) tags() []string {
+func (s Suite) tags() []string {
 	if m := tagsFlag.FindStringSubmatch(s.args); m != nil {
 		return strings.Split(strings.Trim(m[1], `'"`), ",")
 	}
 	return nil
 }
 
-// quote makes s one word of a shell.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// npmScripts reads the scripts of package.json; none if there is no such file
+// Scripts reads the scripts of package.json; none if there is no such file
 // or it cannot be understood, which npm would say better.
-func npmScripts(root *os.Root) (map[string]string, error) {
-	data, err := readFile(root, "package.json", 4<<20)
+func Scripts(root *os.Root) (map[string]string, error) {
+	data, err := ReadFile(root, "package.json", 4<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -159,7 +166,7 @@ var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
 // goModule is the path of the module in root, "" if there is none.
 func goModule(root *os.Root) string {
-	data, err := readFile(root, "go.mod", 1<<20)
+	data, err := ReadFile(root, "go.mod", 1<<20)
 	if err != nil {
 		return ""
 	}
@@ -171,9 +178,9 @@ func goModule(root *os.Root) string {
 
 var nodeTestFile = regexp.MustCompile(`(^test|[._-]test|/test-[^/]*)\.[cm]?js$|(^|/)(test|__tests__)/.*\.[cm]?js$`)
 
-// anyFile says whether root holds a file, not of an installed package, that want
+// AnyFile says whether root holds a file, not of an installed package, that want
 // says yes to.
-func anyFile(root *os.Root, want func(p string) bool) (bool, error) {
+func AnyFile(root *os.Root, want func(p string) bool) (bool, error) {
 	found := false
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
@@ -193,9 +200,9 @@ func anyFile(root *os.Root, want func(p string) bool) (bool, error) {
 	return found, nil
 }
 
-// readFile reads a regular file of at most limit bytes. The project wrote it,
+// ReadFile reads a regular file of at most limit bytes. The project wrote it,
 // so it may be anything: a pipe would block, a link may lead outside.
-func readFile(root *os.Root, p string, limit int64) ([]byte, error) {
+func ReadFile(root *os.Root, p string, limit int64) ([]byte, error) {
 	info, err := root.Stat(p)
 	if err != nil {
 		return nil, err

@@ -1,10 +1,9 @@
-package check
+package suite
 
 import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,16 +42,16 @@ type nodeError struct {
 
 // parseNode reads the log of node --test, run in dir with our reporter. Lines
 // without the nonce, or out of number, are not the reporter's.
-func parseNode(log, nonce, dir string) report {
-	var r report
+func parseNode(log, nonce, dir string) Report {
+	var r Report
 	ended := false
 	number := 0
-	said := map[string]string{}      // file -> its output, to classify it if it does not load
-	over := map[string]bool{}        // files that came to their natural end
-	var files, dead []string         // files that were begun; that failed as a whole
-	below := map[int][]int{}         // nesting -> cases that wait for their parent's name
-	perFile := map[string]testCase{} // failures of whole files
-	var other strings.Builder        // what the tests wrote
+	said := map[string]string{}  // file -> its output, to classify it if it does not load
+	over := map[string]bool{}    // files that came to their natural end
+	var files, dead []string     // files that were begun; that failed as a whole
+	below := map[int][]int{}     // nesting -> cases that wait for their parent's name
+	perFile := map[string]Case{} // failures of whole files
+	var other strings.Builder    // what the tests wrote
 
 	for l := range strings.Lines(log) {
 		rest, ours := strings.CutPrefix(l, nonce+" ")
@@ -85,19 +84,19 @@ func parseNode(log, nonce, dir string) report {
 		case "filecase":
 			if !e.OK {
 				dead = append(dead, file)
-				perFile[file] = testCase{File: file, State: fail, Wall: millis(e.Millis)}
+				perFile[file] = Case{File: file, State: Fail, Wall: millis(e.Millis)}
 			}
 		case "case":
 			if e.Skip != nil && strings.HasPrefix(*e.Skip, "test name does not match") {
 				continue // node lists what a filter leaves out as skipped
 			}
-			c := testCase{File: file, Name: e.Name, State: pass, Wall: millis(e.Millis)}
+			c := Case{File: file, Name: e.Name, State: Pass, Wall: millis(e.Millis)}
 			if !e.OK {
-				c.State = fail
+				c.State = Fail
 				c.Kind, c.Message = nodeKind(e.Error, dir), nodeMessage(e.Error, dir)
 			}
 			if e.Skip != nil || e.Todo {
-				c.State = skip // a failing todo does not fail the run, so it proves nothing either way
+				c.State = Skip // a failing todo does not fail the run, so it proves nothing either way
 			}
 			children := below[e.Nesting+1]
 			delete(below, e.Nesting+1)
@@ -112,15 +111,15 @@ func parseNode(log, nonce, dir string) report {
 		}
 	}
 	r.Cases = distinct(r.Cases)
-	r.Tail = tail(trimPaths(strings.TrimSpace(other.String()), dir), 4<<10)
+	r.Tail = Tail(trimPaths(strings.TrimSpace(other.String()), dir), 4<<10)
 	for _, f := range dead {
 		c := perFile[f]
 		c.Name = f
-		c.Load = !slices.ContainsFunc(r.Cases, func(o testCase) bool { return o.File == f })
+		c.Load = !slices.ContainsFunc(r.Cases, func(o Case) bool { return o.File == f })
 		if c.Load {
 			c.Kind, c.Message = loadKind(said[f], dir), trimPaths(said[f], dir)
 		} else {
-			c.Name, c.Kind, c.Message = "(the file)", crash, trimPaths(said[f], dir)
+			c.Name, c.Kind, c.Message = "(the file)", Crash, trimPaths(said[f], dir)
 		}
 		r.Cases = append(r.Cases, c)
 	}
@@ -143,52 +142,52 @@ var (
 )
 
 // nodeKind says why a case failed.
-func nodeKind(e *nodeError, dir string) kind {
+func nodeKind(e *nodeError, dir string) Kind {
 	switch {
 	case e == nil:
-		return crash
+		return Crash
 	case e.Type == "testTimeoutFailure" || e.Type == "cancelledByParent" || e.Type == "testAborted":
-		return timeout
+		return Timeout
 	case e.Code == "ERR_ASSERTION" || e.Name == "AssertionError":
-		return assertion
+		return Assertion
 	case e.Code == "ERR_MODULE_NOT_FOUND" || e.Code == "MODULE_NOT_FOUND":
 		return moduleKind(e.Message, dir)
 	case e.Name == "SyntaxError":
 		if noExport.MatchString(e.Message) {
 			return moduleKind(e.Message, dir)
 		}
-		return syntax
+		return Syntax
 	case e.Name == "TypeError" && noMember.MatchString(e.Message):
-		return missing
+		return Missing
 	}
-	return crash
+	return Crash
 }
 
 // loadKind says why a test file did not load, by what it wrote before it died.
-func loadKind(said, dir string) kind {
+func loadKind(said, dir string) Kind {
 	switch {
 	case noExport.MatchString(said), noModule.MatchString(said), noPackage.MatchString(said):
 		return moduleKind(said, dir)
 	case strings.Contains(said, "SyntaxError"):
-		return syntax
+		return Syntax
 	case strings.Contains(said, "AssertionError"):
-		return assertion
+		return Assertion
 	}
-	return crash
+	return Crash
 }
 
 // moduleKind tells a module of the project, which the feature will bring, from
 // a package that nobody installed.
-func moduleKind(text, dir string) kind {
+func moduleKind(text, dir string) Kind {
 	for _, re := range []*regexp.Regexp{noExport, noModule} {
 		if m := re.FindStringSubmatch(text); m != nil {
 			if name := strings.Join(m[1:], ""); strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") ||
 				strings.HasPrefix(name, "file:") || strings.HasPrefix(name, dir+"/") {
-				return missing
+				return Missing
 			}
 		}
 	}
-	return dependency
+	return Dependency
 }
 
 func nodeMessage(e *nodeError, dir string) string {
@@ -199,21 +198,6 @@ func nodeMessage(e *nodeError, dir string) string {
 		return trimPaths(e.Stack, dir)
 	}
 	return trimPaths(strings.TrimPrefix(e.Name+": "+e.Message, ": "), dir)
-}
-
-// relative makes p relative to dir, where it is below it.
-func relative(dir, p string) string {
-	p = strings.TrimPrefix(p, "file://")
-	if rel, err := filepath.Rel(dir, p); err == nil && filepath.IsAbs(p) && !strings.HasPrefix(rel, "..") {
-		return filepath.ToSlash(rel)
-	}
-	return p
-}
-
-// trimPaths makes the paths in text relative to dir, so that the same failure
-// reads the same in every checkout.
-func trimPaths(text, dir string) string {
-	return strings.NewReplacer("file://"+dir+"/", "", dir+"/", "", dir, ".").Replace(text)
 }
 
 func firstLine(s string) string {
