@@ -26,7 +26,7 @@ func sample() View {
 		return runner.Row{ID: id, Category: "functional", Description: description, Steps: []string{"Open the page", "Look <b>at it</b>"}, Priority: 1}
 	}
 	st := runner.State{
-		Schema: 1, Loop: "main", Lineage: "l1", Serial: 17, Status: runner.AwaitingSuccessor, Reason: runner.FeaturesPerSession,
+		Schema: runner.Schema, Loop: "main", Lineage: "l1", Serial: 17, Status: runner.AwaitingSuccessor, Reason: runner.FeaturesPerSession,
 		Why: "the session has completed as many features as it may", Base: runner.Base{Branch: "main", Commit: "b"}, Code: "c0ffee", Work: "c0ffee",
 		Features: []runner.Feature{
 			{Row: row("list-001", "A page with the list"), Progress: runner.Progress{
@@ -50,6 +50,9 @@ func sample() View {
 		},
 	}
 	st.Features[3].DependsOn = []string{"old-001"}
+	for i := range st.Features {
+		st.Features[i].Frozen = st.Features[i].AcceptanceHash()
+	}
 	v := View{
 		State: st, Result: st.Result(runner.Continue), Now: noon, Isolation: "landlock",
 		Links: Links{

@@ -81,6 +81,7 @@ func Decode(state, list []byte) (State, error) {
 	if err := json.Unmarshal(list, &rows); err != nil {
 		return State{}, fmt.Errorf("feature_list.json: %w", err)
 	}
+	f.migrate(rows)
 	st := f.State
 	st.digest = Hash(state)
 	if err := f.check(rows); err != nil {
@@ -91,6 +92,16 @@ func Decode(state, list []byte) (State, error) {
 		st.Features = append(st.Features, Feature{rows[i], p.Progress})
 	}
 	return st, nil
+}
+
+// migrate brings what an older version wrote up to this one's schema.
+func (f *stateFile) migrate(rows []Row) {
+	if f.Schema == 1 { // froze acceptances by the hash of the row alone, and kept no records
+		for i := range min(len(rows), len(f.Progress)) {
+			f.Progress[i].Frozen = rows[i].AcceptanceHash()
+		}
+		f.Schema = 2
+	}
 }
 
 func (f stateFile) check(rows []Row) error {
@@ -114,6 +125,10 @@ func (f stateFile) check(rows []Row) error {
 			errs = append(errs, fmt.Errorf("feature %s has the unknown status %q", p.ID, p.Status))
 		case p.Status == Complete && (p.Evidence == nil || p.Commit == ""):
 			errs = append(errs, fmt.Errorf("feature %s is complete without evidence", p.ID))
+		case p.Frozen != rows[i].AcceptanceHash():
+			errs = append(errs, fmt.Errorf("feature %s has another acceptance than the one that was frozen", p.ID))
+		case p.Evidence != nil && p.Evidence.Record != "" && p.Evidence.Files[p.Evidence.Record] == "":
+			errs = append(errs, fmt.Errorf("feature %s names the record %s of its evidence without its hash", p.ID, p.Evidence.Record))
 		}
 		seen[p.ID] = true
 	}

@@ -16,6 +16,7 @@ import (
 
 func feature(id string, change ...func(*Feature)) Feature {
 	f := Feature{Row{ID: id, Description: "what " + id + " does", Priority: 1}, Progress{Status: Todo}}
+	f.Frozen = f.AcceptanceHash()
 	for _, c := range change {
 		c(&f)
 	}
@@ -223,7 +224,7 @@ func TestDetect(t *testing.T) {
 		{"a row changed", found(t, saved(), replace("what b does", "what b is")), "", Corrupt, "feature b was changed"},
 		{"complete by hand", found(t, saved(), replace(`"status": "todo"`, `"status": "complete"`)), "", Corrupt, "complete without evidence"},
 		{"a status that is none", found(t, saved(), replace(`"status": "todo"`, `"status": "done"`)), "", Corrupt, "unknown status"},
-		{"a schema of the future", found(t, saved(), replace(`"schema": 1`, `"schema": 2`)), "", Corrupt, "schema 2"},
+		{"a schema of the future", found(t, saved(), replace(`"schema": 2`, `"schema": 3`)), "", Corrupt, "schema 3"},
 		{"done", found(t, saved(func(st *State) { st.Status, st.Features = Done, st.Features[:1] })), "", Finished, ""},
 		{"done, but the work branch stayed behind", found(t, saved(func(st *State) { st.Status, st.Features, st.Published = Done, st.Features[:1], "" }), func(f *Found) { f.Work = "" }), "", Resume, ""},
 		{"died on its last lines", found(t, saved(func(st *State) { st.Status, st.Features = Running, st.Features[:1] })), "", Resume, ""},
@@ -302,8 +303,16 @@ func TestOldStatesLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Decode(state, list); err != nil {
+		st, err := Decode(state, list)
+		if err != nil {
 			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		if st.Schema != Schema || st.Features[0].Frozen == "" {
+			t.Errorf("%s: not brought up to schema %d: %+v", dir, Schema, st.Features[0].Progress)
+		}
+		if _, _, err := Encode(st); err != nil {
+			t.Errorf("%s: cannot be saved again: %v", dir, err)
 		}
 	}
 }

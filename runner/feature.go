@@ -68,16 +68,9 @@ type Progress struct {
 	Note         string        `json:"note,omitempty"`          // why it is not complete yet, for the next attempt to read
 	Notes        []string      `json:"notes,omitempty"`         // what the agent wrote down for whoever goes on
 	Tokens       int64         `json:"tokens,omitempty"`
-	Commit       string        `json:"commit,omitempty"` // on the work branch, that completed it
+	Commit       string        `json:"commit,omitempty"`  // on the work branch, that completed it
+	Frozen       string        `json:"acceptance_sha256"` // of the acceptance as it was drawn up, see [Row.AcceptanceHash]
 	Evidence     *Evidence     `json:"evidence,omitempty"`
-}
-
-// Evidence names what a completed feature was proved with: the tree that was
-// judged and the files under evidence/<feature>/ on the state branch.
-type Evidence struct {
-	Outcome Outcome           `json:"outcome"`
-	Tree    string            `json:"tree"`
-	Files   map[string]string `json:"files"` // name -> sha256, in hex
 }
 
 // Next selects the feature to work on: the one in progress, else of those whose

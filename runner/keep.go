@@ -48,15 +48,3 @@ func clean(s string) string {
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
 }
-
-// evidence puts a verdict's files under the feature's directory and says what
-// the state is to remember of them.
-func evidence(id, tree string, v Verdict) (*Evidence, []File) {
-	ev := &Evidence{Outcome: v.Outcome, Tree: tree, Files: map[string]string{}}
-	var files []File
-	for _, f := range v.Files {
-		ev.Files[f.Name] = Hash(f.Data)
-		files = append(files, File{Name: "evidence/" + id + "/" + f.Name, Data: f.Data})
-	}
-	return ev, files
-}

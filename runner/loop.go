@@ -34,6 +34,7 @@ type Session struct {
 	Now    func() time.Time
 	Notify func(Event)                    // every transition, in order
 	Papers func(State, LoopResult) Papers // what people and the next session read
+	Words  func(Record) []byte            // a record of evidence for people, in Markdown; nil: none is kept
 }
 
 // Papers are a state and a result put into words.
@@ -262,8 +263,11 @@ func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) 
 			return st, fmt.Errorf("commit %s: %w", f.ID, err)
 		}
 	}
-	ev, files := evidence(f.ID, snap.Tree, v)
-	st, err := s.save(ctx, st.complete(f.ID, commit, v, ev, s.Now()), "complete "+f.ID, files...)
+	st, ev, files, err := st.proved(f, snap.Tree, commit, v, s.Now(), s.Words)
+	if err != nil {
+		return st, err
+	}
+	st, err = s.save(ctx, st.complete(f.ID, commit, v, ev, s.Now()), "complete "+f.ID, files...)
 	if err == nil {
 		s.notify(st, Event{Step: "complete", Feature: f.ID, Outcome: v.Outcome, Text: v.Reason})
 	}

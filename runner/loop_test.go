@@ -3,6 +3,8 @@ package runner
 import (
 	"bytes"
 	"flag"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +70,7 @@ var spaces = []namedSpace{
 func execution(t *testing.T, c *choose.Chooser, s space) int {
 	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
-	w.remote.evidence, w.remote.over, w.remote.asked = map[string]bool{}, map[string]bool{}, map[int]int{}
+	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
 	for n := 1; ; n++ {
 		// I5: every loop ends.
 		if n > w.maxSessions()+s.crashes+2 {
@@ -138,9 +140,6 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 			if !w.ancestor(f.Commit, w.remote.code) || w.remote.commits[f.Commit].tree[f.ID] != "good" {
 				fail("%s is complete but its code is not in %s", f.ID, w.remote.code)
 			}
-			if !w.remote.evidence[f.ID] {
-				fail("%s is complete without evidence", f.ID)
-			}
 			if lived && w.claimed && !w.ancestor(f.Commit, w.remote.work) {
 				fail("%s is complete but not on the work branch", f.ID)
 			}
@@ -148,6 +147,16 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 		// I3: no feature is tried more often than allowed.
 		if n := w.begun[f.ID]; n > w.space.attempts+1 || n > f.Attempts {
 			fail("%s was tried %d times, %d are counted", f.ID, n, f.Attempts)
+		}
+	}
+	// I2, too: the evidence of what is complete is there, and its chain is whole.
+	records, flaws := st.CheckEvidence(w.evidence())
+	if len(flaws) > 0 {
+		fail("evidence: %v", flaws)
+	}
+	for _, f := range st.Features {
+		if !slices.ContainsFunc(records, func(r Record) bool { return r.Feature == f.ID && r.Commit == f.Commit }) && f.Status == Complete {
+			fail("%s is complete without a record of evidence", f.ID)
 		}
 	}
 	if st.Spent.Sessions > w.maxSessions()+w.space.crashes {
@@ -171,6 +180,16 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	if w.claimed && st.Status == Running {
 		fail("a session ended alive and left the loop running")
 	}
+}
+
+func (w *world) evidence() []File {
+	var files []File
+	for name, data := range w.remote.files {
+		if strings.HasPrefix(name, "evidence/") {
+			files = append(files, File{name, data})
+		}
+	}
+	return files
 }
 
 func (w *world) ancestor(ancestor, id string) bool {

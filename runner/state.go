@@ -29,6 +29,7 @@ type State struct {
 	Work      string            `json:"work"`                // where the work branch belongs; the base commit at first
 	Published string            `json:"published,omitempty"` // where the work branch was seen to be
 	Wip       *Wip              `json:"wip,omitempty"`
+	Evidence  Chain             `json:"evidence"`
 	Features  []Feature         `json:"-"` // encoded as progress here, as rows in feature_list.json
 	Spent     Spent             `json:"spent"`
 	Idle      int               `json:"idle_sessions"` // sessions in a row that completed nothing
@@ -40,7 +41,7 @@ type State struct {
 }
 
 // Schema is the version of state.json that this program writes.
-const Schema = 1
+const Schema = 2
 
 // A LoopStatus says what a loop is doing.
 type LoopStatus string
@@ -207,7 +208,7 @@ func (st State) planned(rows []Row) State {
 	st.Features = nil
 	for _, r := range rows {
 		r.Passes = false
-		st.Features = append(st.Features, Feature{r, Progress{Status: Todo}})
+		st.Features = append(st.Features, Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}})
 	}
 	return st
 }

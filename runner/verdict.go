@@ -30,6 +30,32 @@ type Gate struct {
 	Tree   string `json:"tree,omitempty"` // the tree that was judged
 	Counts Counts `json:"counts"`
 	Millis int64  `json:"millis"`
+
+	Runs     []Run     `json:"runs,omitempty"`     // what the gate looked at, in order
+	Findings []Finding `json:"findings,omitempty"` // what it found besides, blocking or not
+}
+
+// A Run is one run of a command that a gate rests on, as far as it is kept for
+// people to read.
+type Run struct {
+	Command string   `json:"command"`
+	Tree    string   `json:"tree"`            // the commit or tree that it ran on
+	Tests   string   `json:"tests,omitempty"` // the commit or tree whose tests were put into it, if another
+	Env     []string `json:"environment"`     // NAME=value; the name alone where the value would tell of the machine
+	Exit    int      `json:"exit"`
+	Counts  Counts   `json:"counts"`
+	Millis  int64    `json:"millis"`
+	Tail    string   `json:"tail,omitempty"` // end of its output
+}
+
+// A Finding is something in a change that a person should look at, or that
+// stands in its way.
+type Finding struct {
+	Rule  string `json:"rule"` // a short name that does not change: test-deleted, test-skipped, ...
+	Path  string `json:"path,omitempty"`
+	Line  int    `json:"line,omitempty"`
+	Text  string `json:"text"`
+	Block bool   `json:"block"` // the gate says no because of it
 }
 
 // Counts are test cases or acceptance steps of one gate.

@@ -29,9 +29,9 @@ type world struct {
 		code        string
 		work        string
 		commits     map[string]commit
-		evidence    map[string]bool // features whose evidence is on the state branch
-		over        map[string]bool // run -> it has ended
-		asked       map[int]int     // serial -> successors requested
+		files       map[string][]byte // evidence on the state branch
+		over        map[string]bool   // run -> it has ended
+		asked       map[int]int       // serial -> successors requested
 		reported    int
 	}
 	process // of the session at work
@@ -121,10 +121,7 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	w.seen, w.claimed = w.remote.moves, true
 	maps.Copy(w.remote.commits, w.local)
 	for _, f := range tx.Files {
-		var id, name string
-		if n, _ := fmt.Sscanf(f.Name, "evidence/%2s/%s", &id, &name); n == 2 {
-			w.remote.evidence[id] = true
-		}
+		w.remote.files[f.Name] = f.Data
 	}
 	w.step() // the server may not know atomic: the state first, then the work branch
 	if tx.Work != "" {
