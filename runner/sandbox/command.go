@@ -60,7 +60,8 @@ type Output struct {
 	Bytes     int64
 	Lines     int64
 	Log       string
-	Leftover  int // processes that outlived the command and were killed
+	Env       []string // that the command had: built from nothing, so that no secret is in it
+	Leftover  int      // processes that outlived the command and were killed
 	Wall      time.Duration
 	CPU       time.Duration
 }

@@ -26,6 +26,7 @@ type Process struct {
 	cmd   *exec.Cmd
 	kin   kin
 	out   *capture
+	env   []string // the command's
 	stdin *os.File // nil if it has none to write to
 	begun time.Time
 
@@ -109,6 +110,7 @@ func (p *Process) launch(c Command, m mark, job bool, probe *probe) (output *os.
 	s := p.s
 	pol := s.policy(c, m)
 	pol.Parent, pol.Probe = os.Getpid(), probe
+	p.env = pol.Env
 	text, err := json.Marshal(pol)
 	if err != nil {
 		return nil, err
@@ -321,7 +323,7 @@ func (p *Process) finish(res Output, left int, err error) {
 func (p *Process) shown(o Output) Output {
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
-	o.Text, o.Bytes, o.Lines, o.Log = p.out.text(), p.out.total, p.out.lines, p.out.name
+	o.Text, o.Bytes, o.Lines, o.Log, o.Env = p.out.text(), p.out.total, p.out.lines, p.out.name, p.env
 	return o
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,8 +55,8 @@ func TestJob(t *testing.T) {
 	if o.Signal != "terminated" || o.Code != 143 || o.TimedOut || o.Cancelled || o.Text != said {
 		t.Errorf("%+v", o)
 	}
-	if again := p.Stop(); again != o {
-		t.Errorf("%+v, and before %+v", again, o)
+	if diff := cmp.Diff(o, p.Stop()); diff != "" {
+		t.Errorf("(-before +again)\n%s", diff)
 	}
 	if err := p.Write([]byte("x")); err == nil {
 		t.Error("wrote to a process that is over")

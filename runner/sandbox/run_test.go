@@ -40,7 +40,7 @@ func TestRunSaysWhatBecameOfIt(t *testing.T) {
 			if got.Wall <= 0 || got.CPU <= 0 {
 				t.Errorf("took %v, %v of the processor", got.Wall, got.CPU)
 			}
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Output{}, "Wall", "CPU")); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Output{}, "Wall", "CPU", "Env")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
@@ -54,8 +54,10 @@ func TestEnvironmentIsBuiltFromNothing(t *testing.T) {
 	t.Setenv("LOOP_SECRET", canary)
 	s, work := box(t, Options{Path: "relative:/nowhere:/usr/bin:/bin:/usr/bin"})
 	c := Command{Argv: []string{"env"}, Dir: work, Env: []string{"TERM=vt100", "PORT=8080", "PORT=8081"}}
-	got := strings.Fields(ran(t, s, c).Text)
+	out := ran(t, s, c)
+	got, told := strings.Fields(out.Text), slices.Clone(out.Env)
 	slices.Sort(got)
+	slices.Sort(told)
 	home := filepath.Join(filepath.Dir(work), "box", "user", "home")
 	want := []string{
 		"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + filepath.Join(filepath.Dir(home), "tmp"), "USER=sandbox", "LOGNAME=sandbox", "PWD=" + work,
@@ -66,6 +68,9 @@ func TestEnvironmentIsBuiltFromNothing(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("it is told (-want +got)\n%s", diff)
 	}
 }
 
