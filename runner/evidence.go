@@ -15,7 +15,7 @@ import (
 // judged and the files under evidence/<feature>/ on the state branch.
 type Evidence struct {
 	Outcome Outcome           `json:"outcome"`
-	Tree    string            `json:"tree"`
+	Tree    string            `json:"tree"`             // "" where the feature held already: that of its commit
 	Record  string            `json:"record,omitempty"` // name of the [Record] among Files; "": proved by a version that kept none
 	Files   map[string]string `json:"files"`            // name -> sha256, in hex
 }
@@ -50,7 +50,7 @@ type Record struct {
 
 	Parent string `json:"parent"` // commit that the work built on
 	Commit string `json:"commit"` // that completed the feature; Parent where it held already
-	Tree   string `json:"tree"`   // that was judged, and that Commit holds
+	Tree   string `json:"tree"`   // that was judged, and that Commit holds; "" where the feature held already: that of Parent
 
 	Outcome Outcome           `json:"outcome"`
 	Reason  string            `json:"reason"`

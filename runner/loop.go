@@ -256,14 +256,17 @@ func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Ve
 // the evidence.
 func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) (State, error) {
 	f, _ := st.Feature(st.Wip.Feature)
-	commit := st.Work
+	commit, tree := st.Work, snap.Tree
+	if v.Outcome == Already {
+		tree = "" // what was judged is the commit that the work began with
+	}
 	if v.Outcome == Verified && snap.Commit != st.Work {
 		var err error
 		if commit, err = s.Repo.Commit(ctx, snap.Tree, st.Work, message(f, st, v), s.Now()); err != nil {
 			return st, fmt.Errorf("commit %s: %w", f.ID, err)
 		}
 	}
-	st, ev, files, err := st.proved(f, snap.Tree, commit, v, s.Now(), s.Words)
+	st, ev, files, err := st.proved(f, tree, commit, v, s.Now(), s.Words)
 	if err != nil {
 		return st, err
 	}
