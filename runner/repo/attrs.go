@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -43,8 +44,8 @@ func (r *rules) attribute(path, name, attribute string) string {
 			if !p.match(path, name, r.base, false) {
 				continue
 			}
-			for k := len(p.attrs) - 1; k >= 0; k-- {
-				if a := p.attrs[k]; a.name == attribute {
+			for _, a := range slices.Backward(p.attrs) {
+				if a.name == attribute {
 					if a.value == "unspecified" {
 						return ""
 					}

@@ -118,7 +118,7 @@ func (l *layout) visit(p place) ([]place, error) {
 	}
 	var places []place
 	for name, sub := range d.dirs {
-		if err := l.dir(r, sub.path, name, there[name]); err != nil {
+		if err := l.dir(r, name, there[name]); err != nil {
 			return nil, fmt.Errorf("%s: %w", sub.path, err)
 		}
 		places = append(places, place{d: sub, ignore: p.ignore, ignored: p.ignored || p.ignore.ignores(sub.path, name, true)})
@@ -219,7 +219,7 @@ func unlock(r *os.Root, name string) error {
 }
 
 // dir makes sure that there is a real directory at name.
-func (l *layout) dir(r *os.Root, path, name string, there fs.DirEntry) error {
+func (l *layout) dir(r *os.Root, name string, there fs.DirEntry) error {
 	if there != nil && there.IsDir() {
 		return unlock(r, name)
 	}
@@ -237,7 +237,7 @@ func (l *layout) dir(r *os.Root, path, name string, there fs.DirEntry) error {
 // file makes sure that what is at name is f.
 func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntry) error {
 	if f.mode == modeSub { // a submodule is an empty directory here
-		return l.dir(r, d.join(name), name, there)
+		return l.dir(r, name, there)
 	}
 	if there != nil {
 		same, err := l.same(r, d.join(name), f, there)
@@ -288,8 +288,8 @@ func (l *layout) same(r *os.Root, path string, f *file, there fs.DirEntry) (bool
 		return s.id == f.id && s.mode == f.mode, nil
 	}
 	b, st, err := readStable(r, there.Name())
-	if err != nil || hash(plumbing.BlobObject, b) != f.id { // one that cannot be read is replaced
-		return false, nil
+	if err != nil || hash(plumbing.BlobObject, b) != f.id {
+		return false, nil //nolint:nilerr // one that cannot be read is replaced
 	}
 	l.saw(path, f, b, st)
 	return true, nil

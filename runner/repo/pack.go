@@ -76,7 +76,7 @@ func (b *batch) flush() error {
 // pack prepares an object for a pack.
 func pack(id oid, t plumbing.ObjectType, content []byte) packed {
 	n := uint64(len(content))
-	c := byte(t)<<4 | byte(n&15)
+	c := byte(t)<<4 | byte(n&15) //nolint:gosec // the kinds of an object are 1 to 7
 	var head []byte
 	for n >>= 4; n > 0; n >>= 7 {
 		head = append(head, c|0x80)
@@ -93,10 +93,10 @@ func encodePack(objs []packed) []byte {
 	}
 	b := append(make([]byte, 0, n), "PACK"...)
 	b = binary.BigEndian.AppendUint32(b, 2)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(objs)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(objs))) //nolint:gosec // as below
 	for i := range objs {
 		o := &objs[i]
-		o.offset = uint32(len(b))
+		o.offset = uint32(len(b)) //nolint:gosec // writePack takes no pack of 2 GiB
 		b = append(append(b, o.head...), o.z...)
 	}
 	sum := sha1.Sum(b) //nolint:gosec // see above

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -110,7 +111,7 @@ func (f *packFile) offset(id oid) int64 {
 	if long+8 > len(f.index) {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(f.index[long:]) &^ (1 << 63))
+	return int64(binary.BigEndian.Uint64(f.index[long:]) &^ (1 << 63)) //nolint:gosec // the top bit is cleared
 }
 
 // find returns the pack that holds an object, and where.
@@ -158,13 +159,13 @@ func (p *packs) read(f *packFile, off int64) (plumbing.ObjectType, []byte, error
 			}
 		}
 	}
-	for i := len(chain) - 1; i >= 0; i-- {
+	for i, c := range slices.Backward(chain) {
 		var err error
-		if b, err = patch(b, chain[i].delta); err != nil {
+		if b, err = patch(b, c.delta); err != nil {
 			return 0, nil, err
 		}
 		if i > 0 {
-			p.bases.put(f, chain[i].at, t, b)
+			p.bases.put(f, c.at, t, b)
 		}
 	}
 	return t, b, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -84,9 +85,7 @@ func refsOf(ar *packp.AdvRefs) refs {
 	if ar == nil {
 		return r
 	}
-	for name, id := range ar.References {
-		r.ids[name] = id
-	}
+	maps.Copy(r.ids, ar.References)
 	if ar.Head != nil {
 		r.at = *ar.Head
 	}

@@ -69,7 +69,7 @@ type Auth struct{ User, Token string }
 // Neither what is printed nor what is logged or encoded holds a secret.
 
 // Format writes stars.
-func (Auth) Format(f fmt.State, _ rune) { f.Write([]byte("***")) }
+func (Auth) Format(f fmt.State, _ rune) { fmt.Fprint(f, "***") }
 
 // LogValue gives stars.
 func (Auth) LogValue() slog.Value { return slog.StringValue("***") }
@@ -133,7 +133,7 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 		o: o, store: s, remote: m, index: newIndex(),
 		secrets: newScanner(append([]string{o.Auth.Token}, o.Secrets...)),
 	}
-	err = os.Mkdir(r.Work(), 0o755)
+	err = os.Mkdir(r.Work(), 0o755) //nolint:gosec // a work tree, as git makes it
 	if err == nil && o.Owner != nil {
 		err = os.Lchown(r.Work(), o.Owner.UID, o.Owner.GID)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -313,9 +314,7 @@ func TestOwnerGetsWhatIsWritten(t *testing.T) {
 func TestExportIsTheTree(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"empty": "", "ü/é": "x", "a b/c\nd": "y\n", "dangling": "-> /nowhere", "crlf.txt": "a\r\nb\r\n", ".gitattributes": "*.txt text=auto eol=crlf\n*.sub export-ignore\nid ident\n", "k.sub": "z\n", "id": "$Id$\n"}
-	for k, v := range project {
-		files[k] = v
-	}
+	maps.Copy(files, project)
 	r, base := laid(t, files)
 	must(t, os.Chmod(filepath.Join(r.Work(), "run"), 0o755))
 	s, err := r.Snapshot(t.Context(), base, "x")

@@ -10,7 +10,7 @@ func stampOf(fi os.FileInfo) stamp {
 	st := stamp{size: fi.Size(), mode: fi.Mode()}
 	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
 		st.mtime, st.ctime = s.Mtim.Nano(), s.Ctim.Nano()
-		st.dev, st.ino = uint64(s.Dev), s.Ino
+		st.dev, st.ino = s.Dev, s.Ino
 	}
 	return st
 }

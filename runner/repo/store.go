@@ -261,7 +261,7 @@ func deflate(parts ...[]byte) []byte {
 	w := deflaters.Get().(*zlib.Writer)
 	w.Reset(&b)
 	for _, p := range parts {
-		w.Write(p) // a bytes.Buffer takes everything
+		_, _ = w.Write(p) // a bytes.Buffer takes everything
 	}
 	w.Close()
 	deflaters.Put(w)
