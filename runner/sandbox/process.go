@@ -288,7 +288,7 @@ func (p *Process) supervise(ctx context.Context, timeout time.Duration, output *
 	select {
 	case <-copied:
 	case <-last.C:
-		output.SetReadDeadline(time.Unix(1, 0))
+		errs = append(errs, output.SetReadDeadline(time.Unix(1, 0)))
 		<-copied
 	}
 	output.Close()
