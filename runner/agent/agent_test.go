@@ -306,7 +306,7 @@ func TestTheEndOfTheContextEndsACall(t *testing.T) {
 		cancel(why)
 		return 1
 	}}
-	if _, err := Open(Options{Model: s, Tools: &box{t: t}}).Work(ctx, task(runner.Tests, 0)); err != error(why) {
+	if _, err := Open(Options{Model: s, Tools: &box{t: t}}).Work(ctx, task(runner.Tests, 0)); err != error(why) { //nolint:errorlint // itself, not wrapped
 		t.Errorf("got %v", err)
 	}
 }

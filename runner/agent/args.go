@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -146,12 +147,9 @@ type mender struct {
 }
 
 func (m *mender) note(how string) {
-	for _, h := range m.how {
-		if h == how {
-			return
-		}
+	if !slices.Contains(m.how, how) {
+		m.how = append(m.how, how)
 	}
-	m.how = append(m.how, how)
 }
 
 func (m *mender) value() error {
@@ -187,8 +185,8 @@ func (m *mender) value() error {
 	}
 	if len(m.open) > 0 {
 		m.note("missing closing brackets were added")
-		for i := len(m.open) - 1; i >= 0; i-- {
-			m.out.WriteByte(m.open[i])
+		for _, c := range slices.Backward(m.open) {
+			m.out.WriteByte(c)
 		}
 	}
 	return nil

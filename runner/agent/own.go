@@ -17,12 +17,18 @@ const (
 // ownSpecs follow the toolbox's. Their bytes are constant for a release: they
 // stand at the start of every request, where the provider caches it.
 var ownSpecs = []ToolSpec{
-	{noteTool, `Write down a finding, decision or dead end that whoever goes on after you needs. Short.`,
-		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["text"],"properties":{"text":{"type":"string","maxLength":600}}}`)},
-	{verifyTool, `End this phase: the harness now runs its own checks. If they fail you get the failures and go on.`,
-		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["summary"],"properties":{"summary":{"type":"string","maxLength":800}}}`)},
-	{giveUpTool, `Stop honestly. kind: conflict (the spec and the checks cannot both hold), blocked (something is missing that only a person can give), too_big (the feature should be split). Say in reason what you tried and what is missing.`,
-		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["kind","reason"],"properties":{"kind":{"type":"string","enum":["conflict","blocked","too_big"]},"reason":{"type":"string","maxLength":800}}}`)},
+	{
+		noteTool, `Write down a finding, decision or dead end that whoever goes on after you needs. Short.`,
+		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["text"],"properties":{"text":{"type":"string","maxLength":600}}}`),
+	},
+	{
+		verifyTool, `End this phase: the harness now runs its own checks. If they fail you get the failures and go on.`,
+		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["summary"],"properties":{"summary":{"type":"string","maxLength":800}}}`),
+	},
+	{
+		giveUpTool, `Stop honestly. kind: conflict (the spec and the checks cannot both hold), blocked (something is missing that only a person can give), too_big (the feature should be split). Say in reason what you tried and what is missing.`,
+		json.RawMessage(`{"type":"object","additionalProperties":false,"required":["kind","reason"],"properties":{"kind":{"type":"string","enum":["conflict","blocked","too_big"]},"reason":{"type":"string","maxLength":800}}}`),
+	},
 }
 
 // mostNotes is how many notes a phase may leave. They are read by every later

@@ -33,7 +33,7 @@ func TestStuck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var steps []step
-			for _, f := range strings.Fields(c.steps) {
+			for f := range strings.FieldsSeq(c.steps) {
 				call, result, _ := strings.Cut(f, "=")
 				tool, args, _ := strings.Cut(call, ":")
 				steps = append(steps, step{tool, args, strings.TrimLeft(result, "!?"), strings.HasPrefix(result, "!"), strings.HasPrefix(result, "?")})

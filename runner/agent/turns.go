@@ -140,10 +140,10 @@ func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 	}
 	p.idle++
 	var remark string
-	switch {
-	case r.Finish == FinishLength:
+	switch r.Finish { //nolint:exhaustive // with every other no tool was called
+	case FinishLength:
 		remark = fmt.Sprintf("The reply was cut at %d tokens and nothing of it was done. Go on in smaller steps: one call at a time, long files in parts (write_file the beginning, then edit_file to append).", p.a.o.MaxOut)
-	case r.Finish == FinishFilter:
+	case FinishFilter:
 		remark = "The provider's content filter stopped the reply and nothing of it was done. Go on in other words, with the work only."
 	default:
 		remark = "No tool was called, so nothing was done. Go on through the tools. When the phase is done call " + verifyTool + "; if it cannot be done call " + giveUpTool + "."
