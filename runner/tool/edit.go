@@ -70,10 +70,10 @@ func apply(content string, edits []edit) (string, edited, error) {
 
 // one makes one edit and says how it was read and which parts are new.
 func one(content string, e edit) (string, string, []span, error) {
-	switch {
-	case e.Old == "":
+	switch e.Old {
+	case "":
 		return "", "", nil, errors.New("old is empty; to make a file use write_file, to insert give a neighbouring line as old and repeat it in new")
-	case e.Old == e.New:
+	case e.New:
 		return "", "", nil, errors.New("old and new are the same")
 	}
 	for _, r := range ladder {

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -59,10 +60,9 @@ func (ig *ignores) skip(name string, isDir bool) bool {
 		if dir != "." {
 			rel = strings.TrimPrefix(name, dir+"/")
 		}
-		rules := ig.rules[dir]
-		for i := len(rules) - 1; i >= 0; i-- {
-			if rules[i].match(rel, isDir) {
-				return !rules[i].negated
+		for _, r := range slices.Backward(ig.rules[dir]) {
+			if r.match(rel, isDir) {
+				return !r.negated
 			}
 		}
 		if dir == "." {

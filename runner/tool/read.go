@@ -206,8 +206,8 @@ func (b *Box) walk(ctx context.Context, dir string, visit func(s spot, name, rel
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err != nil: // gone meanwhile, or closed to us: nothing to list
-			return nil
+		case err != nil:
+			return nil //nolint:nilerr // gone meanwhile, or closed to us: nothing to list
 		case name == s.name:
 			ig.enter(name)
 			return nil

@@ -127,8 +127,7 @@ func (b *Box) why(s spot, err error) error {
 		}
 		return fmt.Errorf("%s is a symbolic link to %s, which leads out of the project and is not followed", link, to)
 	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pe.Err
 	}
 	return fmt.Errorf("%s: %w", s.name, err)

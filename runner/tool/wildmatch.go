@@ -27,10 +27,6 @@ func dowild(p, text string, pathname bool) int {
 			if text[ti] != p[pi] {
 				return 0
 			}
-		default:
-			if text[ti] != pc {
-				return 0
-			}
 		case '?':
 			if pathname && text[ti] == '/' {
 				return 0
@@ -153,6 +149,10 @@ func dowild(p, text string, pathname bool) int {
 				pi++
 			}
 			if matched == neg || (pathname && tc == '/') {
+				return 0
+			}
+		default:
+			if text[ti] != pc {
 				return 0
 			}
 		}
