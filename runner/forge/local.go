@@ -82,7 +82,7 @@ func (f *Folder) Upload(_ context.Context, name string, files []runner.File) (st
 // that dir is never half there.
 func (f *Folder) keep(dir string, files []runner.File) error {
 	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := mkdir(parent); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(parent, ".new-")
@@ -92,14 +92,14 @@ func (f *Folder) keep(dir string, files []runner.File) error {
 	defer os.RemoveAll(tmp)
 	for _, file := range files {
 		to := filepath.Join(tmp, filepath.FromSlash(file.Name))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		if err := mkdir(filepath.Dir(to)); err != nil {
 			return err
 		}
-		if err := os.WriteFile(to, file.Data, 0o644); err != nil {
+		if err := os.WriteFile(to, file.Data, 0o644); err != nil { //nolint:gosec // people read it
 			return err
 		}
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
+	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // likewise
 		return err
 	}
 	err = os.Rename(tmp, dir)
@@ -118,17 +118,18 @@ func (f *Folder) keep(dir string, files []runner.File) error {
 
 // readAll reads the plain files below dir, in the order of their names.
 func readAll(dir string) ([]runner.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	var files []runner.File
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		files = append(files, runner.File{Name: filepath.ToSlash(name), Data: data})
+		data, err := root.ReadFile(filepath.FromSlash(name))
+		files = append(files, runner.File{Name: name, Data: data})
 		return err
 	})
 	slices.SortFunc(files, func(a, b runner.File) int { return cmp.Compare(a.Name, b.Name) })
@@ -218,7 +219,7 @@ func (f *Folder) Take(s runner.Successor) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.path("taken"), 0o755); err != nil {
+	if err := mkdir(f.path("taken")); err != nil {
 		return fmt.Errorf("take the next session: %w", err)
 	}
 	found := false
@@ -274,13 +275,16 @@ func readSuccessor(path string) (runner.Successor, error) {
 	return s, nil
 }
 
+// mkdir makes a directory that people look into.
+func mkdir(dir string) error { return os.MkdirAll(dir, 0o755) } //nolint:gosec // see above
+
 // write makes path hold data, whole or not at all, and leaves it alone if it
 // does.
 func write(path string, data []byte) error {
 	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, data) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")

@@ -29,8 +29,10 @@ func local4(work string) runner.Report {
 		State:  runner.State{Lineage: lineage, Serial: 4, Base: runner.Base{Commit: "b"}, Work: work},
 		Result: runner.LoopResult{SessionsUsed: 2},
 		Files: []runner.File{
-			{Name: "comment.md", Data: []byte("comment")}, {Name: "summary.md", Data: []byte("summary")},
-			{Name: "pull-request.md", Data: []byte("# Title\n\nbody\n")}, {Name: "report.html", Data: []byte("<p>")},
+			{Name: "comment.md", Data: []byte("comment")},
+			{Name: "summary.md", Data: []byte("summary")},
+			{Name: "pull-request.md", Data: []byte("# Title\n\nbody\n")},
+			{Name: "report.html", Data: []byte("<p>")},
 			{Name: "../outside.md", Data: []byte("never written")},
 		},
 	}
