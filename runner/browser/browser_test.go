@@ -327,7 +327,7 @@ func TestEveryActionFails(t *testing.T) {
 	if err := srv.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer srv.stop(t.Context()) //nolint:errcheck // tested elsewhere
+	defer srv.stop(t.Context())
 	e, err := b.up(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -139,7 +139,7 @@ func (s *session) listen() {
 	s.ctx.OnPage(func(p playwright.Page) {
 		p.OnCrash(func(playwright.Page) { s.crashed.Do(func() { close(s.crash) }) })
 		if len(s.ctx.Pages()) > maxPages {
-			go p.Close() //nolint:errcheck // it goes with the context at the latest
+			go p.Close() // it goes with the context at the latest
 		}
 	})
 	s.ctx.OnDialog(func(d playwright.Dialog) { go s.answer(d) })

@@ -49,7 +49,7 @@ func (c *Client) stream(ctx context.Context, req openai.ChatCompletionRequest, a
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // what was read counts
+	defer s.Close()
 	for {
 		raw, err := s.RecvRaw()
 		if errors.Is(err, io.EOF) {

@@ -90,7 +90,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()                                      //nolint:errcheck // the error in it is what matters
+		defer resp.Body.Close()
 		x.body, _ = io.ReadAll(io.LimitReader(resp.Body, mostError)) // half an error is better than none
 		resp.Body = io.NopCloser(bytes.NewReader(x.body))
 		return resp, nil
@@ -168,7 +168,7 @@ func orNothing(kind string) string {
 // whole makes a stream of one event of a completion that came in one piece,
 // because it was asked for so or because the server does not stream.
 func whole(r io.Reader, c io.Closer) (io.ReadCloser, error) {
-	defer c.Close() //nolint:errcheck // it was read to its end
+	defer c.Close()
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
