@@ -117,7 +117,7 @@ func Open(o Options) (*Gates, error) {
 	default:
 		errs = append(errs, fmt.Errorf("e2e: %q is none of required, auto, off", o.E2E))
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil { //nolint:gosec // commands run as another user and must pass
 		errs = append(errs, fmt.Errorf("directory of the gates: %w", err))
 	}
 	dir, err := filepath.Abs(o.Dir)

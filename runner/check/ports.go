@@ -1,4 +1,3 @@
-// Package check judges candidates: the gates, the reports of the tests, the verdict.
 package check
 
 import (

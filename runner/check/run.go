@@ -120,7 +120,7 @@ func layOut(dir string, files map[string]string) ([]string, error) {
 	if len(files) == 0 {
 		return nil, nil
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // read by another user
 		return nil, err
 	}
 	for name, text := range files {

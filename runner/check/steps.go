@@ -300,7 +300,7 @@ func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, er
 		if err != nil {
 			if setup, ok := errors.AsType[*setupError](err); ok {
 				// Not wrapped: it is no failure of the candidate.
-				return suite.Report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %v\n%s", err, suite.Tail(suite.Clean(setup.out.Text), 2<<10))
+				return suite.Report{}, fmt.Errorf("the setup fails on the parent commit, so nothing can be compared with it; mend `setup` or the base branch: %v\n%s", err, suite.Tail(suite.Clean(setup.out.Text), 2<<10)) //nolint:errorlint // see the line above
 			}
 			return suite.Report{}, err
 		}

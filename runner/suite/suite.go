@@ -157,7 +157,7 @@ func Scripts(root *os.Root) (map[string]string, error) {
 	}
 	var p struct{ Scripts map[string]string }
 	if json.Unmarshal(data, &p) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // see above
 	}
 	return p.Scripts, nil
 }
