@@ -223,7 +223,7 @@ func (j *job) session(ctx context.Context, env environment, p place) (runner.Loo
 	}
 	defer os.RemoveAll(dir)
 	log := &progress{w: env.stdout, begun: env.now()}
-	s, _, err := wire(ctx, env, j.lookup, p, dir, log.show, func(e agent.Event) {
+	s, err := wire(ctx, env, j.lookup, p, dir, log.show, func(e agent.Event) {
 		if e.Tool != "" {
 			log.line(fmt.Sprintf("  %s: turn %d: %s %s", e.Feature, e.Turn, e.Tool, e.Arg))
 		}

@@ -67,7 +67,7 @@ func repository(dir string) (gitDir string, err error) {
 		if !filepath.IsAbs(link) {
 			link = filepath.Join(dir, link)
 		}
-		if common, err := os.ReadFile(filepath.Join(link, "commondir")); err == nil {
+		if common, err := os.ReadFile(filepath.Join(link, "commondir")); err == nil { //nolint:gosec // a person's own repository says where it lies
 			return filepath.Join(link, strings.TrimSpace(string(common))), nil
 		}
 		return link, nil
@@ -113,7 +113,7 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 		if err != nil {
 			return runner.LoopResult{}, err
 		}
-		s, _, err := wire(ctx, env, lookup, p, t.Dir, func(e runner.Event) { send(message{Event: &e}) }, func(e agent.Event) {
+		s, err := wire(ctx, env, lookup, p, t.Dir, func(e runner.Event) { send(message{Event: &e}) }, func(e agent.Event) {
 			if e.Tool != "" {
 				send(message{Turn: fmt.Sprintf("turn %d: %s %s", e.Turn, e.Tool, e.Arg)})
 			}

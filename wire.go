@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,8 +61,8 @@ type session struct {
 
 func (s *session) Close() error {
 	var errs []error
-	for i := len(s.close) - 1; i >= 0; i-- {
-		errs = append(errs, s.close[i]())
+	for _, closing := range slices.Backward(s.close) {
+		errs = append(errs, closing())
 	}
 	s.close = nil
 	return errors.Join(errs...)
@@ -121,19 +122,20 @@ func withFile(ctx context.Context, r *repo.Repo, name string, lookup func(string
 
 // wire builds a session of real parts. dir is private to it, but its path can be
 // walked by the sandbox's user.
-func wire(ctx context.Context, env environment, lookup func(string) string, p place, dir string, notify func(runner.Event), turn func(agent.Event)) (_ *session, c config, err error) {
+func wire(ctx context.Context, env environment, lookup func(string) string, p place, dir string, notify func(runner.Event), turn func(agent.Event)) (_ *session, err error) {
 	s := &session{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if c, err = parseConfig(lookup); err != nil {
-		return nil, c, usage(err)
+	c, err := parseConfig(lookup)
+	if err != nil {
+		return nil, usage(err)
 	}
 	box, err := sandbox.Open(ctx, sandbox.Options{Isolation: c.Isolation, Dir: filepath.Join(dir, "sandbox"), Path: env.getenv("PATH")})
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	s.close = append(s.close, box.Close)
 	s.rung = box.Rung()
@@ -141,29 +143,29 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	uid, gid := box.User()
 	r, err := openRepo(ctx, c, p, dir, &repo.Owner{UID: uid, GID: gid}, env.now)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	found, err := r.Load(ctx)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
-		return nil, c, usage(err)
+		return nil, usage(err)
 	}
 	spec, err := readSpec(ctx, c, p, r)
 	if err != nil {
-		return nil, c, usage(err)
+		return nil, usage(err)
 	}
 	client, err := s.model(env, c)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	if err := client.Probe(ctx); err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	gates, err := check.Open(check.Options{
 		Trees: r, Browser: accepter(page), Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
@@ -171,7 +173,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
 	})
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	tools, err := tool.Open(tool.Options{
 		Dir: r.Work(), LogDir: filepath.Join(dir, "logs"), Shell: box, Net: sandbox.Local,
@@ -181,7 +183,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		MayWrite: check.MayWrite,
 	})
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	s.close = append(s.close, tools.Close)
 	planner, err := plan.Open(plan.Options{
@@ -189,16 +191,16 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes,
 	})
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	f, err := p.forge(c, found.Base.Branch)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	journal := &journal{notify: notify}
 	intake, err := instructions(ctx, r)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
 	s.Session = runner.Session{
@@ -210,7 +212,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 			return papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
 		},
 	}
-	return s, c, nil
+	return s, nil
 }
 
 // grace is what a session has for putting in order what a limit interrupted.
@@ -273,7 +275,7 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 		return nil, fmt.Errorf("%w\nOr set e2e: off to do without a browser; then nothing is checked end to end", err)
 	}
 	home := filepath.Join(dir, "judge")
-	if err := os.MkdirAll(home, 0o755); err != nil {
+	if err := os.MkdirAll(home, 0o755); err != nil { //nolint:gosec // another user's, who owns it next
 		return nil, err
 	}
 	if err := box.OwnJudge(home); err != nil {

@@ -346,14 +346,13 @@ func (st State) effect(key, receipt string) State {
 func (st State) point(k CheckpointKind, feature string, now time.Time) State {
 	st.Points = append(slices.Clip(st.Points), Checkpoint{Serial: st.Serial + 1, Kind: k, Feature: feature, Code: st.Code, Time: now})
 	left := maps.Clone(keep)
-	for i := len(st.Points) - 1; i >= 0; i-- {
-		kind := st.Points[i].Kind
-		n, limited := left[kind]
+	for i, p := range slices.Backward(st.Points) {
+		n, limited := left[p.Kind]
 		if limited && n == 0 {
 			st.Points = slices.Delete(slices.Clone(st.Points), i, i+1)
 			continue
 		}
-		left[kind] = n - 1
+		left[p.Kind] = n - 1
 	}
 	return st
 }

@@ -344,7 +344,7 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 		default:
 			panic(e)
 		}
-		w.remote.over[run] = e != errFrozen
+		w.remote.over[run] = e != errFrozen //nolint:errorlint // what was given to panic, itself
 	}()
 	ctx, cancel := context.WithCancelCause(w.t.Context())
 	defer cancel(nil)
