@@ -363,7 +363,7 @@ func TestEveryActionFails(t *testing.T) {
 		{step: step("assert_url", "", "", "/about"), want: `(assert_url /about): expected the address /about, it is /`},
 		{step: step("assert_title", "", "", "Desk"), want: `(assert_title Desk): expected a title with "Desk", it is "Shelf"`},
 		{step: step("assert_text", "testid=count", "", "2 books"), want: `(assert_text testid=count): expected "2 books", page shows "0 books"`},
-		{step: step("assert_text", "", "", "Nobody"), want: `(assert_text Nobody): expected "Nobody", page shows "Shelf The little library of tests Title`},
+		{step: step("assert_text", "", "", "Nobody"), want: `(assert_text Nobody): expected "Nobody", page shows "Shelf The little library of tests Subtitle`},
 		{step: step("assert_visible", "#secret", "", ""), want: `(assert_visible #secret): 1 elements match, none became visible in 1.5s`},
 		{step: step("assert_hidden", "text=little library", "", ""), want: `(assert_hidden text=little library): expected nothing to be seen, page shows "The little library of tests"`},
 		{step: step("assert_count", "role=button", "", "2"), want: `(assert_count role=button): expected 2 elements, page shows 8`},
@@ -477,6 +477,17 @@ func TestTallPageIsCut(t *testing.T) {
 	mustPass(t, acc)
 	if m, _ := picture(t, acc.Screenshot); m.Bounds() != image.Rect(0, 0, 1280, maxShot) {
 		t.Errorf("screenshot %v", m.Bounds())
+	}
+}
+
+// What may change something is asked for once, also if the answer is not as
+// expected.
+func TestPostIsSentOnce(t *testing.T) {
+	t.Parallel()
+	acc := accept(t, common(t), shelf(t), step("assert_response", "", `POST /api/books {"title":"Dune"}`, "200"))
+	mustFail(t, acc, `step 1 (assert_response POST /api/books {"title":"Dune"}): expected the answer 200, got 201 with "["Dune"]"`)
+	if n := strings.Count(acc.Server, "POST /api/books"); n != 1 {
+		t.Errorf("%d requests arrived", n)
 	}
 }
 
