@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A report is what one run of a project's tests said, case by case. It is made
+// A Report is what one run of a project's tests said, case by case. It is made
 // from the runner's own events; text that a test prints decides nothing.
 type Report struct {
 	Cases   []Case
@@ -41,7 +41,7 @@ const (
 	Skip State = "skip"
 )
 
-// A kind says why a case failed. Only the first two prove that a feature is
+// A Kind says why a case failed. Only the first two prove that a feature is
 // missing; the others prove that a test or its surroundings are.
 type Kind string
 
