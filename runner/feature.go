@@ -34,9 +34,13 @@ type Step struct {
 }
 
 // A Datum says how a placeholder's value is drawn: word, name, sentence,
-// number, email, date.
+// unicode, email, url, password, number, integer, decimal, date, time. Min and
+// Max are the range of number, integer and the whole part of decimal; with both
+// 0 it is the kind's own.
 type Datum struct {
 	Kind string `json:"kind"`
+	Min  int    `json:"min,omitempty"`
+	Max  int    `json:"max,omitempty"`
 }
 
 // A FeatureStatus says where a feature stands. That a feature is blocked by

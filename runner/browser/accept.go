@@ -20,11 +20,15 @@ const maxShot = 4000
 
 // A run is one performance of a scenario.
 type run struct {
-	*session
-	server *server
-	limits Limits
-	label  string                 // of the step at work
-	shot   atomic.Pointer[[]byte] // of the last screenshot step
+	*session // of the visitor at work
+	server   *server
+	limits   Limits
+	label    string                 // of the step at work
+	shot     atomic.Pointer[[]byte] // of the last screenshot step
+	at       string                 // where the last visitor was
+	named    string                 // the address that the last goto named
+	typed    []string               // what was put into fields
+	allowed  []string               // errors that the console may hold contain one of these
 }
 
 // Accept performs a scenario against app. See [check.Browser].
@@ -77,8 +81,8 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	defer s.close()
 	r := &run{session: s, server: srv, limits: b.o.Limits}
+	defer func() { r.close() }() // the visitor may be another by then
 	if sc.Patience > 0 {
 		r.limits.Action = sc.Patience
 	}
@@ -94,11 +98,7 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Succeeded++
 	}
 	if failed == nil {
-		if c := s.dialogs.complaint(true); c != "" {
-			failed = &fault{c}
-		} else if to := s.left.Load(); to != nil {
-			failed = faultf("the application sends its pages to %s, outside of it: what they show is not its own", *to)
-		}
+		failed = r.conclude(working)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -121,6 +121,25 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 	return nil
 }
 
+// conclude says what speaks against a scenario whose steps all went well.
+func (r *run) conclude(ctx context.Context) error {
+	if c := r.dialogs.complaint(true); c != "" {
+		return &fault{c}
+	}
+	if to := r.left.Load(); to != nil {
+		return faultf("the application sends its pages to %s, outside of it: what they show is not its own", *to)
+	}
+	// What a page has logged arrives before its answer to a question asked later.
+	if _, err := use(ctx, r.session, r.limits.Answer, func(context.Context) (string, error) { return r.page.Title() }); err != nil {
+		return nil //nolint:nilerr // a page on the way to another has no title; its steps went well
+	}
+	if bad := r.log.mishaps(r.allowed); len(bad) > 0 {
+		return faultf("the page went wrong on the way; the console holds %d errors that no allow_console_errors step allows: %s",
+			len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))
+	}
+	return nil
+}
+
 // A stepError is a step that did not go as it should.
 type stepError struct {
 	label string
@@ -138,6 +157,11 @@ func (r *run) do(ctx context.Context, st check.Step) error {
 	if a.limit != nil {
 		limit = a.limit(r.limits)
 	}
+	if changesVisitor(st) {
+		if err := r.change(ctx); err != nil {
+			return &stepError{r.label, err}
+		}
+	}
 	// Twice the limit: an element is waited for, then acted on. A page that
 	// gives no answer at all is given up.
 	_, err := use(ctx, r.session, 2*limit+r.limits.Answer, func(ctx context.Context) (struct{}, error) {
@@ -152,6 +176,9 @@ func (r *run) do(ctx context.Context, st check.Step) error {
 	if c := r.dialogs.complaint(false); c != "" {
 		return &fault{c} // names the step that armed it
 	}
+	if st.Action == "fill" || st.Action == "type" {
+		r.typed = append(r.typed, st.Value)
+	}
 	return nil
 }
 
@@ -161,7 +188,7 @@ func (r *run) broken(ctx context.Context, err error) string {
 	switch {
 	case r.hasCrashed():
 		return errCrash.Error() + ": " + brief(err)
-	case errors.Is(err, errStart):
+	case errors.Is(err, errStart), errors.Is(err, errVisitor):
 		return brief(err)
 	case !r.engine.responds(ctx):
 		return "the browser ended: " + brief(err)

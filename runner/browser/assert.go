@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,104 +215,4 @@ func assertNoErrors(ctx context.Context, r *run, _ check.Step, _ time.Duration) 
 		return faultf("expected no errors in the console, there are %d: %s", len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))
 	}
 	return nil
-}
-
-// A request is what assert_response sends: GET /api/x, or POST /api/x {"a":1}.
-type request struct{ method, path, body string }
-
-// An answer is what it expects: 200, or 200 contains text.
-type answer struct {
-	status int
-	part   string
-}
-
-func (a answer) String() string {
-	if a.part == "" {
-		return strconv.Itoa(a.status)
-	}
-	return fmt.Sprintf("%d with %s", a.status, quoted(a.part))
-}
-
-func parseResponse(st check.Step) (request, answer, error) {
-	f := strings.SplitN(strings.TrimSpace(st.Value), " ", 3)
-	if strings.HasPrefix(f[0], "/") || strings.Contains(f[0], "://") {
-		f = append([]string{http.MethodGet}, strings.SplitN(strings.TrimSpace(st.Value), " ", 2)...)
-	}
-	f = append(f, "", "")
-	q := request{strings.ToUpper(f[0]), f[1], strings.TrimSpace(f[2])}
-	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-	if !slices.Contains(methods, q.method) || q.path == "" {
-		return q, answer{}, fmt.Errorf("value %q is not a request like GET /api/books", st.Value)
-	}
-	code, part, _ := strings.Cut(strings.TrimSpace(st.Expected), " ")
-	if !isStatus(code) {
-		return q, answer{}, fmt.Errorf("expected %q is not an answer like 200, or 200 contains text", st.Expected)
-	}
-	part = strings.TrimSpace(part)
-	if p, ok := strings.CutPrefix(part, "contains "); ok {
-		part = strings.TrimSpace(p)
-	}
-	status, _ := strconv.Atoi(code) // isStatus has seen that it is one
-	return q, answer{status, part}, nil
-}
-
-func assertResponse(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
-	q, want, err := parseResponse(st)
-	if err != nil {
-		return &fault{err.Error()}
-	}
-	to, ok := r.in.resolve(r.server.url, q.path)
-	if !ok {
-		return faultf("%s is outside the application", q.path)
-	}
-	o := playwright.APIRequestContextFetchOptions{
-		Method: &q.method,
-		// The driver sends this request, and nothing but this would keep it
-		// from following the application to another host.
-		MaxRedirects: new(0),
-		Timeout:      new(ms(limit)),
-	}
-	if q.body != "" {
-		o.Data = []byte(q.body) // a string would be encoded again
-		if strings.HasPrefix(q.body, "{") || strings.HasPrefix(q.body, "[") {
-			o.Headers = map[string]string{"Content-Type": "application/json"}
-		}
-	}
-	// Only what changes nothing is asked for again until it is right.
-	if q.method != http.MethodGet && q.method != http.MethodHead {
-		limit = 0
-	}
-	return expect(ctx, limit, "the answer "+want.String(), func() (string, bool, error) {
-		resp, err := r.ctx.Request().Fetch(to, o)
-		if err != nil {
-			if gone(err) {
-				return "", false, err
-			}
-			return "there is none: " + brief(err), false, nil
-		}
-		defer resp.Dispose() //nolint:errcheck // it goes with the context at the latest
-		body, err := resp.Text()
-		if err != nil && gone(err) {
-			return "", false, err
-		}
-		seen := fmt.Sprintf("got %d with %s", resp.Status(), quoted(body))
-		return seen, resp.Status() == want.status && (want.part == "" || contains(body, want.part)), nil
-	})
-}
-
-func assertPersisted(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
-	if err := r.arrive("", limit, func() (playwright.Response, error) {
-		return r.page.Reload(playwright.PageReloadOptions{Timeout: new(ms(limit))})
-	}); err != nil {
-		return err
-	}
-	again := assertVisible
-	if st.Expected != "" {
-		again = assertText
-	}
-	err := again(ctx, r, st, r.limits.Action)
-	if f, ok := errors.AsType[*fault](err); ok {
-		return faultf("after the page was loaded again: %s", f.text)
-	}
-	return err
 }

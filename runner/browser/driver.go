@@ -22,12 +22,15 @@ import (
 // them: the last one wins, and it would wipe Playwright's list.
 var flags = []string{
 	"--disable-gpu", "--no-zygote", "--disable-quic", "--no-pings", "--dns-prefetch-disable",
-	"--disable-domain-reliability", "--disable-crash-reporter",
+	"--disable-domain-reliability", "--disable-crash-reporter", "--disable-blink-features=AutomationControlled",
 	"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 	// Routes do not see redirects, favicons and the browser's own calls; this
 	// does, IP literals included. Brackets around ::1 would not match.
 	"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE *.localhost , EXCLUDE 127.0.0.1 , EXCLUDE ::1",
 }
+
+// agent is what Chromium says of itself, without the word Headless.
+const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%s.0.0.0 Safari/537.36"
 
 // A layout is the directory in which playwright-go finds its driver: node and
 // package side by side. node is a script of ours, because the library starts it
@@ -149,6 +152,8 @@ type engine struct {
 	layout  layout
 	pw      *playwright.Playwright
 	browser playwright.Browser
+	agent   string      // what the browser calls itself
+	major   string      // version of the browser
 	down    atomic.Bool // no new session is opened in it
 	gone    atomic.Bool // it said that it ended
 	end     sync.Once
@@ -213,7 +218,8 @@ func launch(l layout, chromium string) (*engine, error) {
 	if err != nil {
 		return nil, errors.Join(errors.New(brief(err)), pw.Stop())
 	}
-	e := &engine{layout: l, pw: pw, browser: b}
+	major, _, _ := strings.Cut(b.Version(), ".")
+	e := &engine{layout: l, pw: pw, browser: b, agent: fmt.Sprintf(agent, major), major: major}
 	b.OnDisconnected(func(playwright.Browser) { e.gone.Store(true); e.fail() })
 	return e, nil
 }

@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -54,6 +55,21 @@ func (j *journal) errors() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return append([]string(nil), j.problems...)
+}
+
+// served is what the browser says of a resource that was answered with an error.
+const served = "Failed to load resource: the server responded with a status of "
+
+// mishaps are the errors of the page that speak against it whatever it was asked
+// for: not that an address is not there or that input was refused, which may be
+// what a scenario is about; not that a request failed which was refused here; and
+// nothing that contains one of allowed.
+func (j *journal) mishaps(allowed []string) []string {
+	_, network := j.report()
+	refused := slices.ContainsFunc(network, func(e string) bool { return strings.HasPrefix(e, "refused ") })
+	return slices.DeleteFunc(j.errors(), func(e string) bool {
+		return strings.HasPrefix(e, served+"4") || refused && strings.Contains(e, "Failed to fetch") || slices.ContainsFunc(allowed, func(part string) bool { return contains(e, part) })
+	})
 }
 
 // oneLine makes text that a page or a server wrote fit for a report: one line,

@@ -18,24 +18,34 @@ const maxPages = 8
 
 // A session is a browser context of its own with the page that is acted on.
 type session struct {
+	*notes
 	engine  *engine
 	in      scope
 	ctx     playwright.BrowserContext
 	page    playwright.Page
-	log     journal
-	dialogs dialogs
 	crash   chan struct{} // closed when the page's process is gone
 	crashed sync.Once
 	ended   sync.Once
+}
+
+// notes are what is kept of a run, however many contexts it takes.
+type notes struct {
+	log     journal
+	dialogs dialogs
 	left    atomic.Pointer[string] // an address outside that was reached
 }
 
 // open makes a context in which nothing differs from run to run, and from which
 // nothing but in is reached.
 func (e *engine) open(ctx context.Context, in scope, base *url.URL, l Limits) (*session, error) {
+	return e.goOn(ctx, in, &notes{log: journal{base: base}}, l)
+}
+
+// goOn is open for a run that has notes already.
+func (e *engine) goOn(ctx context.Context, in scope, n *notes, l Limits) (*session, error) {
 	e.enter()
 	return awaitOr(ctx, l.Launch, func() (*session, error) {
-		s := &session{engine: e, in: in, log: journal{base: base}, crash: make(chan struct{})}
+		s := &session{notes: n, engine: e, in: in, crash: make(chan struct{})}
 		if err := s.fill(); err != nil {
 			s.close()
 			return nil, err
@@ -49,7 +59,10 @@ func (s *session) fill() error {
 		Viewport:        &playwright.Size{Width: 1280, Height: 800},
 		Locale:          new("en-US"),
 		TimezoneId:      new("UTC"),
+		ColorScheme:     playwright.ColorSchemeLight,
 		ReducedMotion:   playwright.ReducedMotionReduce,
+		ForcedColors:    playwright.ForcedColorsNone,
+		UserAgent:       new(s.engine.agent),                 // not one that says Headless: nobody is to behave for the judge
 		ServiceWorkers:  playwright.ServiceWorkerPolicyBlock, // their requests would pass the routes by
 		AcceptDownloads: new(false),
 	})
@@ -59,6 +72,7 @@ func (s *session) fill() error {
 	s.ctx = c
 	s.listen()
 	err = errors.Join(
+		c.AddInitScript(playwright.Script{Content: new(witness)}),
 		c.Route("**/*", func(r playwright.Route) {
 			if s.in.holds(r.Request().URL()) {
 				_ = r.Continue() // the page may be gone by now
@@ -80,7 +94,27 @@ func (s *session) fill() error {
 	if err != nil {
 		return err
 	}
-	s.page, err = c.NewPage()
+	if s.page, err = c.NewPage(); err != nil {
+		return err
+	}
+	return s.disguise()
+}
+
+// disguise takes the word Headless out of what the browser says of itself in
+// newer words, too: nobody is to behave for the judge.
+func (s *session) disguise() error {
+	cdp, err := s.ctx.NewCDPSession(s.page)
+	if err != nil {
+		return err
+	}
+	type brand = map[string]any
+	_, err = cdp.Send("Emulation.setUserAgentOverride", map[string]any{
+		"userAgent": s.engine.agent, "acceptLanguage": "en-US",
+		"userAgentMetadata": map[string]any{
+			"brands":   []brand{{"brand": "Chromium", "version": s.engine.major}, {"brand": "Not_A Brand", "version": "99"}},
+			"platform": "Linux", "platformVersion": "", "architecture": "x86", "model": "", "mobile": false,
+		},
+	})
 	return err
 }
 

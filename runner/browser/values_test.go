@@ -155,19 +155,20 @@ func TestParseTarget(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	for want, st := range map[string]check.Step{
-		"step 0 (clack x): there is no such action; there are goto, fill,":                        step("clack", "x", "", ""),
-		"step 0 (goto): it needs target or value":                                                 step("goto", "", "", ""),
-		"step 0 (goto /): expected \"ok\" is not an HTTP status":                                  step("goto", "/", "", "ok"),
-		"step 0 (click x): it needs target":                                                       step("click", "", "x", ""),
-		"step 0 (assert_text #x): it needs expected":                                              step("assert_text", "#x", "", ""),
-		"step 0 (assert_url #x): it needs value or expected":                                      step("assert_url", "#x", "", ""),
-		"step 0 (assert_count li): expected \"two\" is not a number":                              step("assert_count", "li", "", "two"),
-		"step 0 (assert_count li): expected \"-1\" is not a number":                               step("assert_count", "li", "", "-1"),
-		"step 0 (assert_attr li): value \"a b\" is not the name":                                  step("assert_attr", "li", "a b", ""),
-		"step 0 (assert_response FETCH /x): value \"FETCH /x\" is not a request":                  step("assert_response", "", "FETCH /x", "200"),
-		"step 0 (assert_response GET /x): expected \"fine\" is not an answer":                     step("assert_response", "", "GET /x", "fine"),
-		"step 0 (dialog maybe): value \"maybe\" is neither accept nor dismiss":                    step("dialog", "", "maybe", ""),
-		"step 0 (click role=button[x): target role=button[x: cannot read [x: want [name=\"text\"": step("click", "role=button[x", "", ""),
+		"step 0 (clack x): there is no such action; there are goto, fill,":                         step("clack", "x", "", ""),
+		"step 0 (goto): it needs target or value":                                                  step("goto", "", "", ""),
+		"step 0 (goto /): expected \"ok\" is not an HTTP status":                                   step("goto", "/", "", "ok"),
+		"step 0 (click x): it needs target":                                                        step("click", "", "x", ""),
+		"step 0 (assert_text #x): it needs expected":                                               step("assert_text", "#x", "", ""),
+		"step 0 (assert_url #x): it needs value or expected":                                       step("assert_url", "#x", "", ""),
+		"step 0 (assert_count li): expected \"two\" is not a number":                               step("assert_count", "li", "", "two"),
+		"step 0 (assert_count li): expected \"-1\" is not a number":                                step("assert_count", "li", "", "-1"),
+		"step 0 (assert_attr li): value \"a b\" is not the name":                                   step("assert_attr", "li", "a b", ""),
+		"step 0 (assert_response FETCH /x): value \"FETCH /x\" is not a request":                   step("assert_response", "", "FETCH /x", "200"),
+		"step 0 (assert_response GET /x): expected \"fine\" is not an answer":                      step("assert_response", "", "GET /x", "fine"),
+		"step 0 (assert_persisted #x): value \"sleep\" is not one of reload, new_context, restart": step("assert_persisted", "#x", "sleep", ""),
+		"step 0 (dialog maybe): value \"maybe\" is neither accept nor dismiss":                     step("dialog", "", "maybe", ""),
+		"step 0 (click role=button[x): target role=button[x: cannot read [x: want [name=\"text\"":  step("click", "role=button[x", "", ""),
 	} {
 		got := Mistakes([]check.Step{st})
 		if len(got) != 1 || !strings.HasPrefix(got[0], want) {
@@ -177,26 +178,9 @@ func TestMistakes(t *testing.T) {
 	if got := Mistakes(nil); len(got) != 1 {
 		t.Errorf("no steps: %q", got)
 	}
-	if got := Mistakes([]check.Step{step("goto", "/", "", ""), step("assert_value", "#x", "", "")}); got != nil {
+	if got := Mistakes([]check.Step{step("goto", "/", "", ""), step("assert_value", "#x", "", ""),
+		step("assert_response", "", "GET /x", `200 {"n": {{n}}}`), step("allow_console_errors", "", "", "")}); got != nil {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestParseResponse(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		value, expected string
-		q               request
-		a               answer
-	}{
-		{"GET /api/x", "200", request{"GET", "/api/x", ""}, answer{200, ""}},
-		{"/api/x", "200 ok", request{"GET", "/api/x", ""}, answer{200, "ok"}},
-		{"post /api/x {\"a\": 1}", "201 contains a b", request{"POST", "/api/x", `{"a": 1}`}, answer{201, "a b"}},
-	} {
-		q, a, err := parseResponse(step("assert_response", "", tt.value, tt.expected))
-		if err != nil || q != tt.q || a != tt.a {
-			t.Errorf("%s: got %+v %+v %v", tt.value, q, a, err)
-		}
 	}
 }
 

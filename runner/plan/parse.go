@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -24,6 +25,7 @@ type draft struct {
 	DependsOn   []string                `json:"depends_on"`
 	Data        map[string]runner.Datum `json:"data"`
 	Acceptance  []draftStep             `json:"acceptance"`
+	Criteria    []draftStep             `json:"acceptance_criteria"` // its name in an acceptance file
 }
 
 type draftStep struct {
@@ -90,7 +92,7 @@ func (d draft) row() runner.Row {
 		ID: d.ID, Category: d.Category, Description: d.Description, Steps: d.Steps,
 		Priority: d.Priority, DependsOn: d.DependsOn, Data: d.Data,
 	}
-	for _, s := range d.Acceptance {
+	for _, s := range slices.Concat(d.Acceptance, d.Criteria) {
 		r.Acceptance = append(r.Acceptance, runner.Step{
 			Step: s.Step, Action: s.Action,
 			Target: string(s.Target), Value: string(s.Value), Expected: string(s.Expected),

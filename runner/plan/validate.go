@@ -18,7 +18,15 @@ import (
 var categories = []string{"functional", "ui", "api", "database", "integration", "performance", "security", "accessibility", "testing", "style"}
 
 // kinds are the kinds of values that can be drawn.
-var kinds = []string{"word", "name", "sentence", "number", "email", "date"}
+var kinds = []string{"word", "name", "sentence", "unicode", "email", "url", "password", "number", "integer", "decimal", "date", "time"}
+
+// numeric are those that have a range, and mostNumber its ends.
+var numeric = []string{"number", "integer", "decimal"}
+
+const mostNumber = 1_000_000_000
+
+// lives are what assert_persisted can say that a page outlives.
+var lives = []string{"reload", "new_context", "restart"}
 
 // A need says what a step's field is to its action.
 type need int
@@ -57,10 +65,12 @@ var actions = map[string]fields{
 	"assert_attr":              {required, required, optional},
 	"assert_no_console_errors": {none, none, none},
 	"assert_response":          {none, required, required},
-	"assert_persisted":         {required, none, optional},
+	"assert_persisted":         {required, optional, optional},
+	"new_context":              {none, optional, none},
 	"restart":                  {none, none, none},
 	"screenshot":               {none, none, none},
 	"dialog":                   {none, required, optional},
+	"allow_console_errors":     {none, none, optional},
 }
 
 var (
@@ -68,6 +78,7 @@ var (
 	nameForm    = regexp.MustCompile(`^[\w.-]+$`)
 	placeholder = regexp.MustCompile(`\{\{\s*([\w.-]+)\s*\}\}`)
 	roleForm    = regexp.MustCompile(`^role=[a-z]+(\[.*\])*$`)
+	requestForm = regexp.MustCompile(`^\s*([A-Za-z]+ +\S|/|https?://)`)
 )
 
 // Validate says what is wrong with rows, all of it at once; nil if nothing is.
@@ -154,8 +165,8 @@ func steps(r runner.Row) []string {
 		if !nameForm.MatchString(name) {
 			wrong = append(wrong, fmt.Sprintf("data: %q is not a name of letters, digits and underscores", name))
 		}
-		if kind := r.Data[name].Kind; !slices.Contains(kinds, kind) {
-			wrong = append(wrong, fmt.Sprintf("data: %s: kind %q is not one of %s", name, kind, strings.Join(kinds, ", ")))
+		if m := datum(r.Data[name]); m != "" {
+			wrong = append(wrong, "data: "+name+": "+m)
 		}
 	}
 	asserts := len(r.Acceptance) == 0
@@ -169,6 +180,21 @@ func steps(r runner.Row) []string {
 		wrong = append(wrong, "acceptance asserts nothing: add the assert_ steps that only hold when the feature works")
 	}
 	return wrong
+}
+
+// datum says what is wrong with how a value is to be drawn.
+func datum(d runner.Datum) string {
+	switch {
+	case !slices.Contains(kinds, d.Kind):
+		return fmt.Sprintf("kind %q is not one of %s", d.Kind, strings.Join(kinds, ", "))
+	case (d.Min != 0 || d.Max != 0) && !slices.Contains(numeric, d.Kind):
+		return fmt.Sprintf("kind %s has no min and no max; %s have", d.Kind, strings.Join(numeric, ", "))
+	case d.Min > d.Max:
+		return fmt.Sprintf("min %d is more than max %d", d.Min, d.Max)
+	case d.Min < -mostNumber || d.Max > mostNumber:
+		return fmt.Sprintf("min and max go from -%d to %[1]d", mostNumber)
+	}
+	return ""
 }
 
 // step returns the mistakes in one acceptance step, the i-th.
@@ -243,8 +269,15 @@ func special(s runner.Step) string {
 			return fmt.Sprintf("expected %q is not a number of elements", s.Expected)
 		}
 	case "assert_response":
-		if code, _, _ := strings.Cut(s.Expected, " "); s.Expected != "" && !status(code) {
+		if s.Value != "" && !requestForm.MatchString(s.Value) {
+			return fmt.Sprintf("value %q is not a request like GET /api/books", s.Value)
+		}
+		if words := strings.Fields(s.Expected); s.Expected != "" && (len(words) == 0 || !status(words[0])) {
 			return fmt.Sprintf("expected %q is not an answer like 200, or 200 contains text", s.Expected)
+		}
+	case "assert_persisted":
+		if s.Value != "" && !slices.Contains(lives, s.Value) {
+			return fmt.Sprintf("value %q is not one of %s", s.Value, strings.Join(lives, ", "))
 		}
 	case "dialog":
 		if verb, _, _ := strings.Cut(s.Value, " "); s.Value != "" && verb != "accept" && verb != "dismiss" {

@@ -90,7 +90,7 @@ func TestValidate(t *testing.T) {
 		},
 		"unknown actions": {
 			steps(runner.Step{Action: "clik", Target: "a"}, runner.Step{}),
-			[]string{"step 1 (clik): there is no such action; there are assert_attr, assert_count", "step 2 (no action): there is no such action"},
+			[]string{"step 1 (clik): there is no such action; there are allow_console_errors, assert_attr, assert_count", "step 2 (no action): there is no such action"},
 		},
 		"placeholders": {
 			steps(runner.Step{Action: "fill", Target: "label={{ title }}", Value: "{{titel}} {{x.y}}"}, runner.Step{Action: "assert_text", Expected: "{{body}}"}),
@@ -142,8 +142,11 @@ func TestActionsAndTheirFields(t *testing.T) {
 	for name, f := range actions {
 		s := all
 		s.Action = name
-		if name == "dialog" {
+		switch name {
+		case "dialog":
 			s.Value = "accept"
+		case "assert_persisted":
+			s.Value = "reload"
 		}
 		for _, field := range []struct {
 			need need
