@@ -121,7 +121,7 @@ func (r Record) name() string {
 }
 
 // A Flaw is what is wrong with the evidence of a loop.
-type Flaw struct {
+type Flaw struct { //nolint:errname // one of a list of findings, which nothing fails with
 	Feature string // "": the chain as a whole
 	Err     error
 }
