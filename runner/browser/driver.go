@@ -21,7 +21,7 @@ import (
 // flags come on top of Playwright's own. --disable-features must never be among
 // them: the last one wins, and it would wipe Playwright's list.
 var flags = []string{
-	"--disable-gpu", "--no-zygote", "--disable-quic", "--no-pings", "--dns-prefetch-disable",
+	"--disable-gpu", "--disable-quic", "--no-pings", "--dns-prefetch-disable",
 	"--disable-domain-reliability", "--disable-crash-reporter", "--disable-blink-features=AutomationControlled",
 	"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 	// Routes do not see redirects, favicons and the browser's own calls; this
