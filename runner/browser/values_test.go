@@ -178,8 +178,10 @@ func TestMistakes(t *testing.T) {
 	if got := Mistakes(nil); len(got) != 1 {
 		t.Errorf("no steps: %q", got)
 	}
-	if got := Mistakes([]check.Step{step("goto", "/", "", ""), step("assert_value", "#x", "", ""),
-		step("assert_response", "", "GET /x", `200 {"n": {{n}}}`), step("allow_console_errors", "", "", "")}); got != nil {
+	if got := Mistakes([]check.Step{
+		step("goto", "/", "", ""), step("assert_value", "#x", "", ""),
+		step("assert_response", "", "GET /x", `200 {"n": {{n}}}`), step("allow_console_errors", "", "", ""),
+	}); got != nil {
 		t.Errorf("got %q", got)
 	}
 }

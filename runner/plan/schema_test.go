@@ -169,20 +169,37 @@ func TestSchemaAgreesWithValidate(t *testing.T) {
 		}
 	}
 	for _, st := range []runner.Step{
-		{Action: "goto", Value: "/", Expected: "ok"}, {Action: "goto", Value: "/", Expected: "99"}, {Action: "goto", Value: "/", Expected: "600"},
-		{Action: "assert_count", Target: "a", Expected: "two"}, {Action: "assert_count", Target: "a", Expected: "-1"},
-		{Action: "assert_response", Value: "GET /", Expected: "fine"}, {Action: "assert_response", Value: "GET /", Expected: "2000"},
-		{Action: "assert_response", Value: "GET", Expected: "200"}, {Action: "assert_response", Value: "?", Expected: "200"},
-		{Action: "dialog", Value: "ignore"}, {Action: "dialog", Value: "acceptable"}, {Action: "assert_persisted", Target: "a", Value: "sleep"},
-		{Action: "click", Target: "role="}, {Action: "click", Target: "role=[name=x]"}, {Action: "click", Target: "label="}, {Action: "click", Target: `text=""`},
-		{Action: "clik", Target: "a"}, {},
+		{Action: "goto", Value: "/", Expected: "ok"},
+		{Action: "goto", Value: "/", Expected: "99"},
+		{Action: "goto", Value: "/", Expected: "600"},
+		{Action: "assert_count", Target: "a", Expected: "two"},
+		{Action: "assert_count", Target: "a", Expected: "-1"},
+		{Action: "assert_response", Value: "GET /", Expected: "fine"},
+		{Action: "assert_response", Value: "GET /", Expected: "2000"},
+		{Action: "assert_response", Value: "GET", Expected: "200"},
+		{Action: "assert_response", Value: "?", Expected: "200"},
+		{Action: "dialog", Value: "ignore"},
+		{Action: "dialog", Value: "acceptable"},
+		{Action: "assert_persisted", Target: "a", Value: "sleep"},
+		{Action: "click", Target: "role="},
+		{Action: "click", Target: "role=[name=x]"},
+		{Action: "click", Target: "label="},
+		{Action: "click", Target: `text=""`},
+		{Action: "clik", Target: "a"},
+		{},
 	} {
 		both(fmt.Sprintf("%+v", st), []runner.Row{row(st)}, false)
 	}
 	for _, st := range []runner.Step{
-		{Action: "assert_response", Value: "POST /a\nA: b\n\n{}", Expected: "201\nC: d\n\n{}"}, {Action: "assert_response", Value: "/a", Expected: "200 contains b"},
-		{Action: "dialog", Value: "accept my name", Expected: "b"}, {Action: "dialog", Value: "dismiss"}, {Action: "click", Target: `role=button[name="Save"][pressed]`},
-		{Action: "assert_persisted", Target: "text=x"}, {Action: "new_context", Value: "/a"}, {Action: "allow_console_errors"}, {Action: "click", Target: "a[href='x=y']"},
+		{Action: "assert_response", Value: "POST /a\nA: b\n\n{}", Expected: "201\nC: d\n\n{}"},
+		{Action: "assert_response", Value: "/a", Expected: "200 contains b"},
+		{Action: "dialog", Value: "accept my name", Expected: "b"},
+		{Action: "dialog", Value: "dismiss"},
+		{Action: "click", Target: `role=button[name="Save"][pressed]`},
+		{Action: "assert_persisted", Target: "text=x"},
+		{Action: "new_context", Value: "/a"},
+		{Action: "allow_console_errors"},
+		{Action: "click", Target: "a[href='x=y']"},
 		{Action: "goto", Target: "role=", Expected: "404"},
 	} {
 		both(fmt.Sprintf("%+v", st), []runner.Row{row(st)}, true)
