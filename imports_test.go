@@ -23,7 +23,8 @@ var arrows = map[string]string{
 	"runner/tool":                "runner/agent runner/sandbox test: runner",
 	"runner/sandbox":             "",
 	"runner/suite":               "",
-	"runner/check":               "runner runner/sandbox runner/suite",
+	"runner/audit":               "",
+	"runner/check":               "runner runner/audit runner/sandbox runner/suite",
 	"runner/browser":             "runner/check runner/sandbox",
 	"runner/repo":                "runner test: runner/check",
 	"runner/forge":               "runner test: internal/fakegithub internal/fakegithub/oracle",
@@ -47,7 +48,7 @@ var libraries = map[string]string{
 	"github.com/landlock-lsm/go-landlock":           "runner/sandbox",
 	"golang.org/x/net/bpf":                          "runner/sandbox", // seccomp's programs
 	"golang.org/x/sys":                              "runner/sandbox test: runner/tool",
-	"golang.org/x/tools/txtar":                      "runner/model test: runner/check", // scripts
+	"golang.org/x/tools/txtar":                      "runner/model test: runner/audit runner/check", // scripts
 	"gopkg.in/yaml.v3":                              "main internal/fakegithub",
 	"github.com/getkin/kin-openapi":                 "internal/fakegithub/oracle",
 	"github.com/santhosh-tekuri/jsonschema/v6":      "test: runner/plan",

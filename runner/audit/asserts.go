@@ -110,14 +110,11 @@ func (s *source) pyStatement(i int32) assertion {
 		if a.actual == s.text(eq+1, end) {
 			a.lame = "compares a thing with itself"
 		}
-		if s.constant(i+1, end) {
-			a.lame = "compares constants"
-		}
 	} else if s.is(end-1, "None", "True", "False") && s.topLevel(i+1, end, "is") > 0 && !s.is(end-2, "not") {
 		a.strength = exact
 	}
 	switch {
-	case s.constant(i+1, end) && a.lame == "":
+	case s.holds(i+1, end) && a.lame == "":
 		a.lame = "asserts a constant"
 	case s.is(i+1, "(") && s.at(i+1).pair == end-1 && s.topLevel(i+2, end-1, ",") > 0:
 		a.lame = "asserts a tuple, which is always true"
@@ -138,6 +135,19 @@ func (s *source) topLevel(from, to int32, texts ...string) int32 {
 		}
 	}
 	return -1
+}
+
+// holds says whether what stands between two tokens is a value, and a true one.
+func (s *source) holds(from, to int32) bool {
+	if !s.constant(from, to) {
+		return false
+	}
+	text := s.text(from, to)
+	switch text {
+	case "false", "False", "0", "null", "None", "nil", "undefined", `""`, "[ ]", "not True", "! true", "not 1", "! 1":
+		return false
+	}
+	return true
 }
 
 // constant says whether nothing but values stands between two tokens.
@@ -242,6 +252,11 @@ func (s *source) assertion(r ref, t *testcase) (assertion, bool) {
 	return a, true
 }
 
+var (
+	truthy = regexp.MustCompile(`^(t\.|chai\.)?assert(\.ok|\.isOk|\.isTrue|\.True)?!?$|^t\.(ok|true|assert)$|(assertTrue|assert_true|AssertTrue|IsTrue|True)$|^assert_?!?$`)
+	falsy  = regexp.MustCompile(`(assertFalse|IsFalse|isFalse|notOk|isNotOk|assertNull|assertIsNone|assertNil|assert_nil|refute|\.false)$`)
+)
+
 var goFail = regexp.MustCompile(`\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow)$`)
 
 // goCall is an assertion of a library, with t as its first argument.
@@ -263,7 +278,7 @@ func (s *source) goCall(a *assertion, r ref) {
 			a.lame = "compares a thing with itself"
 		}
 	}
-	if s.constant(first, r.args[1]) {
+	if end := s.argEnd(first, r.args[1]); strings.HasSuffix(r.name, "True") && s.is(first, "true") && end == first+1 || strings.HasSuffix(r.name, "False") && s.is(first, "false") && end == first+1 {
 		a.lame = "asserts a constant"
 	}
 }
@@ -342,7 +357,7 @@ func (s *source) tautology(r ref) string {
 		}
 		subject := s.text(open+1, s.at(open).pair)
 		switch {
-		case s.constant(open+1, s.at(open).pair):
+		case s.holds(open+1, s.at(open).pair) && (strings.HasSuffix(r.name, "toBeTruthy") || strings.HasSuffix(r.name, "toBeDefined")) && !strings.Contains(r.name, ".not."):
 			return "expects something of a constant"
 		case subject != "" && subject == s.text(r.args[0], r.args[1]) && (exactCall.MatchString(r.name)) && !strings.Contains(r.name, ".not."):
 			return "compares a thing with itself"
@@ -360,9 +375,8 @@ func (s *source) tautology(r ref) string {
 	switch {
 	case second < r.args[1] && exactCall.MatchString(r.name) && s.text(first, end1) == s.text(second, end2):
 		return "compares a thing with itself"
-	case second < r.args[1] && s.constant(first, end1) && s.constant(second, end2) && exactCall.MatchString(r.name):
-		return "compares constants"
-	case s.constant(first, end1) && (second >= r.args[1] || s.constant(second, r.args[1])) && !exactCall.MatchString(r.name):
+	case s.holds(first, end1) && (second >= r.args[1] || s.constant(second, r.args[1])) && !exactCall.MatchString(r.name) && truthy.MatchString(r.name),
+		s.is(first, "false", "False", "null", "None", "nil") && end1 == first+1 && falsy.MatchString(r.name):
 		return "asserts a constant"
 	case s.topLevel(first, end1, "||") > 0 && s.is(end1-1, "true", "1"), s.topLevel(first, end1, "or") > 0 && s.is(end1-1, "True"):
 		return "holds whatever comes before `or`"

@@ -99,14 +99,22 @@ func (f Finding) String() string {
 	if f.Line > 0 {
 		where = fmt.Sprintf("%s:%d", f.Path, f.Line)
 	}
-	if f.Text != "" {
-		where += " `" + f.Text + "`"
-	}
-	return fmt.Sprintf("[%s] %s: %s", f.Rule, where, f.Reason)
+	return strings.TrimSpace(fmt.Sprintf("%s %s (%s)", where, f.Said(), f.Rule))
 }
 
+// Said is the finding without its place.
+func (f Finding) Said() string {
+	if f.Text == "" {
+		return f.Reason
+	}
+	return "`" + f.Text + "`: " + f.Reason
+}
+
+// MostFile is how many bytes of one file are read; whoever reads it for the
+// audit may stop there.
+const MostFile = 4 << 20
+
 const (
-	mostFile     = 4 << 20  // bytes of one file that are read
 	mostBytes    = 48 << 20 // of a change
 	mostFindings = 100
 	mostPerRule  = 10 // and file

@@ -84,7 +84,7 @@ func (s sample) input() Input {
 func corpus(t testing.TB) []sample {
 	t.Helper()
 	archives, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(archives) < 5 {
+	if err != nil || len(archives) == 0 {
 		t.Fatalf("the corpus has %d archives, %v", len(archives), err)
 	}
 	var all []sample

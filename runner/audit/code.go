@@ -54,7 +54,7 @@ func (a *auditor) source(c *change, f File, left *int, now bool) *source {
 	}
 	if f.Size > int64(len(f.Data)) || len(f.Data) > *left {
 		if now {
-			a.find("unaudited", Failed, c, 0, "This source file is too large to be audited. Keep sources below %d MB, and generated data out of them.", mostFile>>20)
+			a.find("unaudited", Failed, c, 0, "This source file is too large to be audited. Keep sources below %d MB, and generated data out of them.", MostFile>>20)
 		}
 		return nil
 	}

@@ -27,6 +27,12 @@ var (
 	setups     = regexp.MustCompile(`(?i)\b(setupFiles(AfterEnv)?|globalSetup|globalTeardown|testEnvironment|transform|moduleNameMapper|resolver|require|import|alias|snapshotSerializers|snapshotResolver|plugins|loader|addopts|harness|pool|environment|file)\b`)
 )
 
+// Configures says whether the file at p says how tests are run.
+func Configures(p string) bool {
+	base := path.Base(p)
+	return configFile.MatchString(base) && base != "conftest.py" || base == "Makefile" || base == ".npmrc" || base == "pom.xml"
+}
+
 // config looks at what says how the project is tested and started.
 func (a *auditor) config(c *change) {
 	base := path.Base(c.Path)

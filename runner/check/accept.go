@@ -31,7 +31,7 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 		return performance{}, false, err
 	}
 	g.mu.Lock()
-	steps, err := fill(row.Acceptance, row.Data, g.o.Rand)
+	steps, err := g.draw(row)
 	g.mu.Unlock()
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)

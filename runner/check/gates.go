@@ -82,6 +82,7 @@ type Gates struct {
 	prepared map[string]*prepared    // by commit or tree
 	parents  map[string]suite.Report // by parent commit
 	held     map[string]parentRun    // by parent and acceptance
+	drawn    map[string][]string     // values of earlier runs of an acceptance, by feature
 	green    *recorded               // of the last candidate that was green
 	feedback map[string]suite.Report // by directory and scope
 }
@@ -134,6 +135,7 @@ func Open(o Options) (*Gates, error) {
 		o: o, dir: dir,
 		prepared: map[string]*prepared{},
 		parents:  map[string]suite.Report{},
+		drawn:    map[string][]string{},
 		held:     map[string]parentRun{},
 		feedback: map[string]suite.Report{},
 	}, nil
@@ -142,9 +144,9 @@ func Open(o Options) (*Gates, error) {
 // Judge gives a verdict on exactly c.Tree. The first gate that fails decides.
 func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, error) {
 	j := &judgement{Candidate: c, now: g.o.Now}
-	gates := []gate{g.audit, g.red, g.passes, g.falsifiable, g.acceptance, g.regression}
+	gates := []gate{g.owned, g.red, g.passes, g.falsifiable, g.acceptance, g.regression, g.audit}
 	if c.Phase == runner.Tests {
-		gates = []gate{g.audit, g.already, g.failing}
+		gates = []gate{g.owned, g.already, g.failing, g.audit}
 	}
 	for _, ask := range gates {
 		err := ask(ctx, j)

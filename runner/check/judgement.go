@@ -71,9 +71,6 @@ func (j *judgement) pass() {
 
 // log keeps a run of the tests as a file of evidence.
 func (j *judgement) log(name, tree string, r suite.Report, f finding) {
-	if j.logs == nil {
-		j.logs = map[string]string{}
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "command: %s\ntree: %s\n", r.Command, tree)
 	n := counts(r.Leaves())
@@ -92,7 +89,15 @@ func (j *judgement) log(name, tree string, r suite.Report, f finding) {
 	if t := strings.TrimSpace(suite.Clean(r.Tail)); t != "" {
 		b.WriteString("\nend of the output:\n" + suite.Tail(t, 4<<10) + "\n")
 	}
-	j.logs[name] = limit(b.String(), 64<<10)
+	j.keep(name, limit(b.String(), 64<<10))
+}
+
+// keep keeps a file of evidence.
+func (j *judgement) keep(name, text string) {
+	if j.logs == nil {
+		j.logs = map[string]string{}
+	}
+	j.logs[name] = text
 }
 
 // close is the verdict with its files.
@@ -110,7 +115,7 @@ func (j *judgement) close() (runner.Verdict, error) {
 		return runner.Verdict{}, fmt.Errorf("write verdict of %s: %w", j.Feature.ID, err)
 	}
 	v.Files = append(v.Files, runner.File{Name: "verdict.json", Data: append(proof, '\n')})
-	for _, name := range []string{"red.txt", "green.txt"} {
+	for _, name := range []string{"audit.json", "red.txt", "green.txt"} {
 		if text, ok := j.logs[name]; ok {
 			v.Files = append(v.Files, runner.File{Name: name, Data: []byte(text)})
 		}

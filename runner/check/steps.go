@@ -67,23 +67,6 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	return nil
 }
 
-// audit is the gate on what a candidate may not touch at all.
-func (g *Gates) audit(ctx context.Context, j *judgement) error {
-	j.begin()
-	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
-	if err != nil {
-		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
-	}
-	if taken := only(changed, isOwned); len(taken) > 0 {
-		j.decide("audit", j.Tree, failed("", "%s belongs to the repository's automation and was changed. Put it back as it was.", list(taken)))
-		return nil
-	}
-	if old := only(changed, suite.IsTest); len(old) > 0 {
-		j.note("Test files changed: %s.", list(old))
-	}
-	return nil
-}
-
 // red is the gate that proves the candidate's tests: on the parent tree, which
 // lacks the feature, they fail.
 func (g *Gates) red(ctx context.Context, j *judgement) error {
