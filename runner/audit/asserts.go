@@ -41,7 +41,7 @@ func (s *source) findAsserts(t *testcase) {
 	for i := t.from; i < t.to; i++ {
 		switch tok := s.at(i); tok.kind {
 		case str, number, regex:
-			if s.at(i-1).kind != word || !s.is(i-1, "import") {
+			if !strings.HasSuffix(t.name, tok.text) {
 				t.literals = append(t.literals, tok.text)
 			}
 		case word:
@@ -359,7 +359,7 @@ func (s *source) tautology(r ref) string {
 		switch {
 		case s.holds(open+1, s.at(open).pair) && (strings.HasSuffix(r.name, "toBeTruthy") || strings.HasSuffix(r.name, "toBeDefined")) && !strings.Contains(r.name, ".not."):
 			return "expects something of a constant"
-		case subject != "" && subject == s.text(r.args[0], r.args[1]) && (exactCall.MatchString(r.name)) && !strings.Contains(r.name, ".not."):
+		case subject != "" && subject == s.text(r.args[0], r.args[1]) && exactCall.MatchString(r.name) && !strings.Contains(r.name, ".not."):
 			return "compares a thing with itself"
 		case strings.HasPrefix(s.text(r.args[0], r.args[1]), "expect . any"):
 			if strings.Contains(s.text(r.args[0], r.args[1]), "anything ( )") {
@@ -407,7 +407,7 @@ func (s *source) lame(a *assertion, t *testcase) string {
 		if s.swallows(b, t.to) {
 			return "stands where its failure is caught and dropped"
 		}
-		if b.kind == function && b.name != "" && b.from > t.from+8 && !t.helper && (s.lang == js || s.lang == python) && !goTest.MatchString(b.name) {
+		if b.kind == function && b.name != "" && b.from != t.body && !t.helper && s.is(b.head, "function", "async", "const", "let", "var", "def") {
 			if !s.mentioned(b.name, t.from, t.to, b) {
 				return "stands in " + b.name + ", which is never called"
 			}

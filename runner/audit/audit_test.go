@@ -228,7 +228,8 @@ func history(t *testing.T, dir string) []sample {
 				ID, Description string
 				Steps           []string
 				Acceptance      []Step
-			}) bool {
+			},
+			) bool {
 				return r.ID == parts[0]
 			})
 			s.feature.Text, s.feature.Acceptance = rows[i].Description+"\n"+strings.Join(rows[i].Steps, "\n"), rows[i].Acceptance

@@ -50,7 +50,7 @@ func (a *auditor) blocks(c *change, s *source) {
 			if !alwaysYes.MatchString(body) {
 				continue
 			}
-			no := strings.Contains(strings.ToLower(body), "false") || strings.HasSuffix(body, " 0")
+			no := strings.Contains(strings.ToLower(body), "false") && !strings.Contains(body, "not False") && !strings.Contains(body, "! false") || strings.HasSuffix(body, " 0")
 			if no && name != "__ne__" {
 				continue
 			}

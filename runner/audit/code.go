@@ -457,7 +457,7 @@ func (a *auditor) sniffs(c *change, s *source, r ref) {
 		} else if r.name != "runtime.Caller" && r.name != "runtime.Callers" && !strings.HasSuffix(r.name, ".stack") {
 			a.find("environment", Note, c, r.line, "The implementation looks at who calls it (`%s`).", r.name)
 		}
-	case strings.HasSuffix(r.name, "userAgent") || strings.HasSuffix(r.name, "user-agent") || strings.Contains(r.name, "UserAgent"):
+	case strings.Contains(strings.ToLower(strings.ReplaceAll(r.name, "-", "")), "useragent"):
 		if m := agentSign.FindString(s.near(r)); m != "" {
 			a.find("environment", Invalid, c, r.line, "The implementation asks whether a browser is driven by a machine (`%s`).%s", m, undo)
 		}
@@ -472,7 +472,7 @@ var (
 	argSign    = regexp.MustCompile(`--test\b|--test-[a-z]+|-test\.|\.test\b|\.test\.[jt]s|_test\b|\bjest\b|\bmocha\b|\bvitest\b|\bpytest\b|py\.test|\bunittest\b`)
 	moduleSign = regexp.MustCompile(`"(pytest|_pytest|unittest|nose|doctest|jest|mocha|vitest|chai)"|node_modules/(jest|mocha|vitest)`)
 	stackCall  = regexp.MustCompile(`^(new )?(Error\(\)\.stack(\.\w+(\(\))?)*|Error\.captureStackTrace|inspect\.(stack|currentframe|getouterframes)|sys\._getframe|traceback\.(extract_stack|format_stack|walk_stack)|runtime\.(Caller|Callers|CallersFrames|Stack)|debug\.Stack|caller|caller_locations|debug_backtrace|Thread\.currentThread\(\)\.getStackTrace|StackWalker\.\w+)$`)
-	stackSign  = regexp.MustCompile(`(?i)\.test\.|_test\b|_test\.go|\btest_|node:test|node:internal/test|\bjest\b|\bmocha\b|vitest|pytest|unittest|"test"|testing\.|\.spec\b|tests?/|tRunner`)
+	stackSign  = regexp.MustCompile(`(?i)\.test\\?\.|_test\b|_test\.go|\btest_|node:test|node:internal/test|\bjest\b|\bmocha\b|vitest|pytest|unittest|"test"|testing\.|\.spec\b|tests?/|tRunner`)
 	agentSign  = regexp.MustCompile(`(?i)headless\w*|playwright|puppeteer|selenium|webdriver|phantomjs|cypress|electron`)
 )
 
@@ -485,6 +485,9 @@ func (s *source) near(r ref) string {
 		end++
 	}
 	text := s.text(start, end)
+	if !strings.Contains(s.text(start, r.tok), "=") && !s.is(start, "for") {
+		return text
+	}
 	for b := range s.around(r.tok) {
 		if b.kind == function && b.to-b.from < 200 {
 			text += " " + s.text(b.from, b.to)

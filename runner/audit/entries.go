@@ -9,8 +9,12 @@ import (
 )
 
 var binaries = []struct{ magic, what string }{
-	{"\x7fELF", "a program for Linux"}, {"MZ", "a program for Windows"}, {"\xcf\xfa\xed\xfe", "a program for macOS"}, {"\xca\xfe\xba\xbe", "a compiled class or program"},
-	{"!<arch>\n", "a compiled library"}, {"\x00asm", "WebAssembly"},
+	{"\x7fELF", "a program for Linux"},
+	{"MZ", "a program for Windows"},
+	{"\xcf\xfa\xed\xfe", "a program for macOS"},
+	{"\xca\xfe\xba\xbe", "a compiled class or program"},
+	{"!<arch>\n", "a compiled library"},
+	{"\x00asm", "WebAssembly"},
 }
 
 var compiled = regexp.MustCompile(`(?i)\.(pyc|pyo|class|jar|so|dylib|dll|exe|node|o|a|wasm|phar|war|nupkg|whl|egg)$`)

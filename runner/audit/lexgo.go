@@ -36,7 +36,7 @@ func lexGo(text string) (toks []token, whole bool) {
 		case tok.IsLiteral():
 			t.kind, t.text = number, lit
 		case tok == gotoken.SEMICOLON:
-			t.kind = ends
+			t.kind, t.text = ends, lit // ";", or the end of a line
 		}
 		toks = append(toks, t)
 	}

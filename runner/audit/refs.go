@@ -374,7 +374,7 @@ func (s *source) inFunction(i int32) bool {
 	for b := range s.around(i) {
 		if b.kind == function {
 			// One that is called where it stands is none: (() => { ... })().
-			if s.is(b.to+1, ")") && s.is(b.to+2, "(") {
+			if s.is(b.to+1, ")") && s.is(b.to+2, "(") || s.lang == golang && s.is(b.to+1, "(") {
 				continue
 			}
 			return true
@@ -439,7 +439,7 @@ func (s *source) text(from, to int32) string {
 	var b strings.Builder
 	for i := max(from, 0); i < min(to, from+400); i++ {
 		t := s.at(i)
-		if t.kind == ends || t.kind == punct && (t.text == "," && s.is(i+1, ")", "]", "}") || t.text == ";") {
+		if t.kind == ends && t.text != ";" || t.kind == punct && (t.text == "," && s.is(i+1, ")", "]", "}") || t.text == ";") {
 			continue // where a line is broken makes no difference
 		}
 		if b.Len() > 0 {

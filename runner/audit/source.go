@@ -78,10 +78,18 @@ func (s *source) is(i int32, texts ...string) bool {
 
 // statement finds where the statement begins that token i is in, on the same
 // level of brackets.
-func (s *source) statement(i int32) int32 {
+func (s *source) statement(i int32) int32 { return s.statementOf(i, 2) }
+
+func (s *source) statementOf(i int32, parts int) int32 {
 	for n := 0; i > 0 && n < 500; n++ {
 		p := s.at(i - 1)
 		switch {
+		case p.kind == ends && p.text == ";" && s.lang == golang && parts > 0:
+			// The head of an if, a for or a switch may have several parts.
+			if h := s.statementOf(i-1, parts-1); s.is(h, "if", "for", "switch", "else", "}") {
+				return h
+			}
+			return i
 		case p.kind == ends, p.kind == punct && (p.text == ";" || p.text == "{" || p.text == "("):
 			return i
 		case p.kind == punct && p.text == "}":

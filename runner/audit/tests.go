@@ -14,6 +14,7 @@ type testcase struct {
 	line     int
 	from, to int32 // its tokens, skip marks included
 	helper   bool
+	body     int32 // the brace of its function, where it is one
 
 	skipped     string // how; "": it is not
 	conditional bool   // it is skipped on a condition
@@ -306,7 +307,7 @@ func (s *source) blockTests() {
 		if !is {
 			continue
 		}
-		t := testcase{name: prefix + b.name, line: int(s.at(b.from).line), from: head, to: b.to}
+		t := testcase{name: prefix + b.name, line: int(s.at(b.from).line), from: head, to: b.to, body: b.from}
 		if n := s.nameAt(b); n >= 0 {
 			t.line = int(s.at(n).line)
 		}

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -159,7 +158,12 @@ func (a *auditor) weaker(c *change, old *testcase, d declared) {
 		}
 		if heir := heirOf(x, added); heir >= 0 {
 			y := added[heir]
-			added = slices.Delete(slices.Clone(added), heir, heir+1)
+			added = slices.Clone(added)
+			if rest := missing(y.literals, x.literals); y.actual != x.actual && len(rest) > 0 && len(missing(x.literals, y.literals)) == 0 {
+				added[heir].literals = rest // it may have joined others
+			} else {
+				added = slices.Delete(added, heir, heir+1)
+			}
 			switch {
 			case y.lame != "":
 				reported = true
@@ -226,6 +230,7 @@ func quoted(ss []string) string {
 	if len(ss) == 0 {
 		return "nothing"
 	}
+	ss = slices.Compact(slices.Sorted(slices.Values(ss)))
 	var q []string
 	for _, s := range ss[:min(len(ss), 3)] {
 		q = append(q, "`"+shorten(s)+"`")
@@ -292,19 +297,19 @@ func heirOf(x assertion, added []assertion) int {
 
 func abs(n int) int { return max(n, -n) }
 
-// missing is what of want is not in have.
+// missing is what of want is not in have, each as often as it is wanted.
 func missing(want, have []string) []string {
 	n := map[string]int{}
 	for _, h := range have {
 		n[h]++
 	}
-	lack := map[string]bool{}
+	var lack []string
 	for _, w := range want {
-		if n[w] == 0 {
-			lack[w] = true
+		if n[w]--; n[w] < 0 {
+			lack = append(lack, w)
 		}
 	}
-	return slices.Sorted(maps.Keys(lack))
+	return lack
 }
 
 // vain says why a new or changed test proves nothing.
