@@ -91,6 +91,8 @@ func sentence(e runner.Event) string {
 		return fmt.Sprintf("%s: %s: %s", e.Feature, e.Outcome, e.Text)
 	case "complete":
 		return fmt.Sprintf("%s: complete  %s %d/%d", e.Feature, report.Bar(e.Completed, e.Total), e.Completed, e.Total)
+	case "demoted":
+		return fmt.Sprintf("%s: demoted: %s", e.Feature, e.Text)
 	case "rollback":
 		return fmt.Sprintf("%s: rolled back: %s", e.Feature, e.Text)
 	case "request":

@@ -18,6 +18,8 @@ var deep = []namedSpace{
 	{"crash and stop", space{features: 1, attempts: 2, repairs: 1, perSession: 1, crashes: 1, stops: 1, outcomes: 9, testFirst: true}},
 	{"stops and chain", space{features: 2, attempts: 1, repairs: 1, perSession: 1, stops: 1, outcomes: 9, chained: true, testFirst: true}},
 	{"two rivals", space{features: 1, attempts: 2, perSession: 1, crashes: 1, rivals: 2, outcomes: 2}},
+	{"broken and crashed", space{features: 2, attempts: 1, perSession: 1, crashes: 1, rots: 1, outcomes: 2}},
+	{"broken and stopped", space{features: 2, attempts: 1, repairs: 1, perSession: 1, crashes: 1, stops: 1, rots: 1, outcomes: 5, testFirst: true}},
 	{"three features", space{features: 3, attempts: 1, perSession: 1, outcomes: 4, chained: true}},
 }
 
@@ -49,6 +51,10 @@ var bugs = []struct{ what, file, old, new string }{
 	{"an interrupted attempt is spent again", "loop.go", "if st.Wip == nil {\n\t\tvar err error", "if true {\n\t\tvar err error"},
 	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now())", "st.Why = why"},
 	{"an honest failure is retried for ever", "state.go", "case f.Attempts >= attempts || f.Crashes >= crashes:", "case f.Crashes >= crashes:"},
+	{"a broken feature stays complete", "loop.go", "if len(v.Broken) > 0 {", "if len(v.Broken) > 9 {"},
+	{"a broken feature keeps its status", "state.go", "f.Status, f.SecondChance, f.Outcome = Todo, false, Failed", "f.SecondChance, f.Outcome = false, Failed"},
+	{"a broken feature is not mended first", "feature.go", "return open(f) && f.Demotions > 0", "return open(f) && f.Demotions > 9"},
+	{"a broken feature has no attempts left", "state.go", "f.Extra = f.Attempts", "f.Extra += 0"},
 	{"the gates look at another commit than the one that is kept", "loop.go", "s.Repo.Commit(ctx, snap.Tree, st.Work", "s.Repo.Commit(ctx, snap.Tree, st.Wip.Commit"},
 }
 

@@ -67,20 +67,24 @@ type Progress struct {
 	Status       FeatureStatus `json:"status"`
 	Attempts     int           `json:"attempts"` // spent, over all sessions
 	Crashes      int           `json:"crashes,omitempty"`
-	Failures     int           `json:"failures,omitempty"`      // failed verdicts, over all attempts
-	SecondChance bool          `json:"second_chance,omitempty"` // already given
-	Note         string        `json:"note,omitempty"`          // why it is not complete yet, for the next attempt to read
-	Notes        []string      `json:"notes,omitempty"`         // what the agent wrote down for whoever goes on
+	Failures     int           `json:"failures,omitempty"`       // failed verdicts, over all attempts
+	SecondChance bool          `json:"second_chance,omitempty"`  // already given
+	Extra        int           `json:"extra_attempts,omitempty"` // granted on top of what the config allows, after a demotion
+	Demotions    int           `json:"demotions,omitempty"`      // how often it was complete and turned out broken
+	Outcome      Outcome       `json:"outcome,omitempty"`        // of the last verdict
+	Note         string        `json:"note,omitempty"`           // why it is not complete yet, for the next attempt to read
+	Notes        []string      `json:"notes,omitempty"`          // what the agent wrote down for whoever goes on
 	Tokens       int64         `json:"tokens,omitempty"`
 	Commit       string        `json:"commit,omitempty"`  // on the work branch, that completed it
 	Frozen       string        `json:"acceptance_sha256"` // of the acceptance as it was drawn up, see [Row.AcceptanceHash]
 	Evidence     *Evidence     `json:"evidence,omitempty"`
 }
 
-// Next selects the feature to work on: the one in progress, else of those whose
-// dependencies are complete the least tried, then the most urgent, then the
-// first in the list, so that one hard feature cannot starve the rest. A feature
-// that was set aside gets its second chance when no other is left.
+// Next selects the feature to work on: the one in progress, else one that was
+// complete and is broken, else of those whose dependencies are complete the
+// least tried, then the most urgent, then the first in the list, so that one
+// hard feature cannot starve the rest. A feature that was set aside gets its
+// second chance when no other is left.
 func (st State) Next(attempts int) (Feature, bool) {
 	if st.Wip != nil {
 		return st.Feature(st.Wip.Feature)
@@ -99,7 +103,11 @@ func (st State) Next(attempts int) (Feature, bool) {
 			return cmp.Or(cmp.Compare(a.Attempts, b.Attempts), cmp.Compare(a.Priority, b.Priority))
 		}), true
 	}
-	f, ok := first(func(f Feature) bool { return f.Status == Todo && f.Attempts < attempts })
+	open := func(f Feature) bool { return f.Status == Todo && f.Attempts < attempts+f.Extra }
+	f, ok := first(func(f Feature) bool { return open(f) && f.Demotions > 0 })
+	if !ok {
+		f, ok = first(open)
+	}
 	if !ok {
 		f, ok = first(func(f Feature) bool { return f.Status == SetAside && !f.SecondChance })
 	}
@@ -131,13 +139,16 @@ func (st State) Feature(id string) (Feature, bool) {
 	return st.Features[i], true
 }
 
-// completed returns the rows of the completed features, in list order.
-func (st State) completed() []Row {
-	var rows []Row
-	for _, f := range st.Features {
-		if f.Status == Complete {
-			rows = append(rows, f.Row)
-		}
+// completed returns the completed features, in list order.
+func (st State) completed() []Feature {
+	return slices.DeleteFunc(slices.Clone(st.Features), func(f Feature) bool { return f.Status != Complete })
+}
+
+// rows are the rows of features.
+func rows(features []Feature) []Row {
+	var all []Row
+	for _, f := range features {
+		all = append(all, f.Row)
 	}
-	return rows
+	return all
 }

@@ -198,12 +198,14 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
 			claim, err := s.Agent.Work(ctx, Task{
 				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed,
-				Purse: s.Config.purse(st), Completed: st.completed(),
+				Purse: s.Config.purse(st), Completed: rows(st.completed()),
 			})
 			st = st.charged(f.ID, claim.Usage).noted(f.ID, claim.Notes)
 			switch {
 			case err != nil:
 				return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", f.ID, w.Attempt, w.Phase, err))
+			case claim.GaveUp == Conflict:
+				return s.conflict(tidy, st, claim.Why)
 			case claim.GaveUp != "":
 				return s.rollback(tidy, st.setAside(f.ID, fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)), f.ID)
 			}
@@ -217,8 +219,11 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		if err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
 		}
-		st = st.judged(w.Feature, v)
+		st = st.charged(w.Feature, v.Usage).judged(w.Feature, v)
 		s.notify(st, Event{Step: "verdict", Feature: w.Feature, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Outcome: v.Outcome, Text: v.Reason})
+		if len(v.Broken) > 0 {
+			return s.demote(tidy, st, v.Broken)
+		}
 		if v.Outcome == Verified || v.Outcome == Already {
 			return s.keep(tidy, st, snap, v)
 		}
@@ -242,13 +247,37 @@ func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Ve
 	f, _ := st.Feature(w.Feature)
 	c := Candidate{
 		Feature: f, Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree,
-		Completed: st.completed(),
+		Completed: st.completed(), Purse: s.Config.purse(st),
 	}
 	v, err := s.Gates.Judge(ctx, c)
-	if err == nil && v.Outcome == Inconclusive {
+	if err == nil && v.Outcome == Inconclusive && len(v.Broken) == 0 {
+		used := v.Usage
 		v, err = s.Gates.Judge(ctx, c)
+		v.Usage = v.Usage.plus(used)
 	}
 	return v, err
+}
+
+// conflict sets the feature aside whose spec and checks cannot both hold. To
+// say so is right, so it counts as no failure.
+func (s *Session) conflict(ctx context.Context, st State, why string) (State, error) {
+	w := *st.Wip
+	st = st.judged(w.Feature, Verdict{Outcome: Conflicting})
+	s.notify(st, Event{Step: "verdict", Feature: w.Feature, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Outcome: Conflicting, Text: why})
+	return s.rollback(ctx, st.setAside(w.Feature, fmt.Sprintf("%s: %s", Conflicting, why)), w.Feature)
+}
+
+// demote takes completion back from earlier features that the gates found
+// broken on what was verified. They are mended before anything else is built.
+func (s *Session) demote(ctx context.Context, st State, broken []Broken) (State, error) {
+	id := st.Wip.Feature
+	st, err := s.save(ctx, st.demoted(broken), fmt.Sprintf("demote %s, found broken while judging %s", broken[0].Feature, id))
+	if err == nil {
+		for _, b := range broken {
+			s.notify(st, Event{Step: "demoted", Feature: b.Feature, Outcome: Failed, Text: b.Why})
+		}
+	}
+	return st, err
 }
 
 // keep marks the feature complete: its code becomes one commit on the work

@@ -24,7 +24,8 @@ var replay = flag.String("replay", "", "run only this execution of the space tha
 // goes to the work branch without a verdict; a crash is forgotten and its work
 // kept; the second chance is given again and again; a session that lost the
 // compare-and-swap works on; the successor is asked for twice, or although the
-// loop stops, or not at all; the evidence is left out; the work branch stays
+// loop stops, or not at all; a broken feature stays complete, or is not mended
+// first; the evidence is left out; the work branch stays
 // behind after a crash; a running session is not respected; an interrupted
 // attempt is spent again; the end is not told; an honest failure is retried for
 // ever; the gates look at another commit than the one that is kept.
@@ -62,14 +63,17 @@ var spaces = []namedSpace{
 	{"interruptions", space{features: 1, attempts: 2, perSession: 1, stops: 2, outcomes: 9, testFirst: true}},
 	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
+	{"broken later", space{features: 2, attempts: 1, perSession: 2, crashes: 1, rots: 1, outcomes: 1}},
+	{"broken twice", space{features: 2, attempts: 1, perSession: 2, rots: 2, outcomes: 2}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many.
 func execution(t *testing.T, c *choose.Chooser, s space) int {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
+	w.remote.rotten = map[string]bool{}
 	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
 	for n := 1; ; n++ {
 		// I5: every loop ends.
@@ -129,7 +133,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	// I1: the work branch never holds code that was not verified as a whole.
 	for id := w.remote.work; id != ""; id = w.remote.commits[id].parent {
 		for f, state := range w.remote.commits[id].tree {
-			if state != "good" {
+			if !works(state) {
 				fail("%s is %s on the work branch", f, state)
 			}
 		}
@@ -137,7 +141,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	for _, f := range st.Features {
 		// I2: complete means: code in this transaction's history, evidence in it.
 		if f.Status == Complete {
-			if !w.ancestor(f.Commit, w.remote.code) || w.remote.commits[f.Commit].tree[f.ID] != "good" {
+			if !w.ancestor(f.Commit, w.remote.code) || !works(w.remote.commits[f.Commit].tree[f.ID]) {
 				fail("%s is complete but its code is not in %s", f.ID, w.remote.code)
 			}
 			if lived && w.claimed && !w.ancestor(f.Commit, w.remote.work) {
@@ -145,8 +149,16 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 			}
 		}
 		// I3: no feature is tried more often than allowed.
-		if n := w.begun[f.ID]; n > w.space.attempts+1 || n > f.Attempts {
+		if n := w.begun[f.ID]; n > w.space.attempts+1+f.Extra || n > f.Attempts {
 			fail("%s was tried %d times, %d are counted", f.ID, n, f.Attempts)
+		}
+		// Only a demotion grants more, and each is for a feature that broke.
+		if f.Extra > (w.space.attempts+2)*w.space.rots || f.Demotions > w.space.rots {
+			fail("%s was granted %d attempts and demoted %d times", f.ID, f.Extra, f.Demotions)
+		}
+		// What the gates found broken is complete no more, unless it was mended.
+		if lived && err == nil && f.Status == Complete && slices.Contains(w.told, f.ID) && w.rotten(w.remote.commits[st.Work].tree, f.ID) {
+			fail("%s is complete although it was found broken", f.ID)
 		}
 	}
 	// I2, too: the evidence of what is complete is there, and its chain is whole.
@@ -205,18 +217,19 @@ func (w *world) ancestor(ancestor, id string) bool {
 // what is on the work branch, and one more session changes nothing.
 func (w *world) checkEnd(res LoopResult) {
 	w.t.Helper()
+	st, err := Decode(w.remote.state, w.remote.list)
+	if err != nil {
+		w.t.Fatalf("%v: %v", w.c, err)
+	}
 	good := 0
-	for _, state := range w.remote.commits[w.remote.work].tree {
-		if state == "good" {
+	for id, state := range w.remote.commits[w.remote.work].tree {
+		// Nobody knows of one that broke after it was judged last.
+		if f, _ := st.Feature(id); works(state) && (f.Demotions == 0 || !w.rotten(w.remote.commits[w.remote.work].tree, id)) {
 			good++
 		}
 	}
 	if res.FeaturesCompleted != good {
 		w.t.Fatalf("%v: %d features are reported, the work branch has %d", w.c, res.FeaturesCompleted, good)
-	}
-	st, err := Decode(w.remote.state, w.remote.list)
-	if err != nil {
-		w.t.Fatalf("%v: %v", w.c, err)
 	}
 	for _, f := range st.Features {
 		if st.Status == DoneWithExcept && f.Status != Complete && f.Status != Quarantined && !st.Blocked(f) {

@@ -152,7 +152,8 @@ type Candidate struct {
 	Parent    string // the last verified commit
 	Commit    string // a snapshot on Parent
 	Tree      string
-	Completed []Row // earlier features, whose checks must still pass
+	Completed []Feature // earlier features, whose checks must still pass
+	Purse     Purse     // for gates that ask a model
 }
 
 // A Forge is where people see the loop and where the next session is asked for.

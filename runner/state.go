@@ -133,6 +133,11 @@ type Usage struct {
 	Unpriced bool // the price table does not know the model: Cost is a high guess
 }
 
+// plus is what u and o used together.
+func (u Usage) plus(o Usage) Usage {
+	return Usage{u.Calls + o.Calls, u.Tokens + o.Tokens, u.Cached + o.Cached, u.Cost + o.Cost, u.Unpriced || o.Unpriced}
+}
+
 // A Checkpoint is a saved point that can be returned to: the transaction with
 // its serial.
 type Checkpoint struct {
@@ -220,7 +225,7 @@ func (f *Feature) rest(attempts int) {
 	switch {
 	case f.SecondChance:
 		f.Status = Quarantined
-	case f.Attempts >= attempts || f.Crashes >= crashes:
+	case f.Attempts >= attempts+f.Extra || f.Crashes >= crashes:
 		f.Status = SetAside
 	default:
 		f.Status = Todo
@@ -273,8 +278,38 @@ func (st State) failed(id, why string, attempts int) State {
 func (st State) setAside(id, why string) State {
 	st = st.edit(id, func(f *Feature) {
 		f.Note = legible(why, noteBytes)
-		f.rest(0)
+		f.rest(-f.Extra)
 	})
+	return st.dropped()
+}
+
+// demoted takes completion back from features that turned out broken, and ends
+// the attempt under way, which is granted again: it was not its fault. What is
+// broken is mended first, with attempts of its own. A feature that breaks again
+// and again is not only its own problem, and waits for a person.
+func (st State) demoted(broken []Broken) State {
+	const most = 2
+	for _, b := range broken {
+		st = st.edit(b.Feature, func(f *Feature) {
+			f.Demotions++
+			f.Failures++
+			f.Extra = f.Attempts // as many as the config allows, from now on
+			f.Status, f.SecondChance, f.Outcome = Todo, false, Failed
+			f.Commit, f.Evidence, f.Note = "", nil, legible(b.Why, noteBytes)
+			if f.Demotions > most {
+				f.Status = Quarantined
+			}
+		})
+	}
+	if st.Wip != nil {
+		st = st.edit(st.Wip.Feature, func(f *Feature) {
+			f.Extra++
+			if f.SecondChance {
+				f.Status, f.SecondChance = SetAside, false // the chance is granted again
+			}
+			f.Note = legible("set back because "+broken[0].Feature+" is broken and comes first: "+broken[0].Why, noteBytes)
+		})
+	}
 	return st.dropped()
 }
 
@@ -283,13 +318,16 @@ func (st State) dropped() State {
 	return st
 }
 
-// judged counts a failed verdict against its feature: once the feature is
-// complete it is an error that was recovered.
+// judged remembers a verdict. One that failed counts against its feature: once
+// the feature is complete it is an error that was recovered. What was
+// inconclusive is no failure.
 func (st State) judged(id string, v Verdict) State {
-	if v.Outcome != Failed && v.Outcome != Invalid && v.Outcome != Inconclusive {
-		return st
-	}
-	return st.edit(id, func(f *Feature) { f.Failures++ })
+	return st.edit(id, func(f *Feature) {
+		f.Outcome = v.Outcome
+		if v.Outcome == Failed || v.Outcome == Invalid {
+			f.Failures++
+		}
+	})
 }
 
 // charged adds what some model calls used, to the loop and to the feature.

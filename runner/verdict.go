@@ -11,6 +11,7 @@ const (
 	Failed       Outcome = "failed"       // a gate said no; the reason is fit for the agent to read
 	Invalid      Outcome = "invalid"      // the proof was tampered with
 	Inconclusive Outcome = "inconclusive" // flaky, or the infrastructure failed: neither pass nor fail
+	Conflicting  Outcome = "conflict"     // spec and checks cannot both hold, as the agent says honestly; never punished
 )
 
 // A Verdict is what the gates found for one candidate.
@@ -20,6 +21,18 @@ type Verdict struct {
 	Detail  string  `json:"detail,omitempty"` // failing tests, logs: for the agent, may be long
 	Gates   []Gate  `json:"gates,omitempty"`  // in the order in which they were asked
 	Files   []File  `json:"-"`                // evidence to keep on the state branch, names relative to evidence/<feature>/
+
+	Broken []Broken `json:"broken,omitempty"` // earlier features that do not hold on the candidate's parent either
+	Tests  []string `json:"tests,omitempty"`  // the test files that the feature was proved with
+	Usage  Usage    `json:"-"`                // of a model that was asked for its opinion
+}
+
+// A Broken feature was complete and is not any more, whoever the candidate is
+// from: it does not hold on the verified commit that the candidate builds on.
+type Broken struct {
+	Feature string `json:"feature"`
+	Culprit string `json:"culprit,omitempty"` // the feature since whose commit it does not hold; "": not known
+	Why     string `json:"why"`
 }
 
 // A Gate is one check of a verdict, with its evidence.
@@ -99,7 +112,7 @@ func follows(phase Phase, v Verdict, repairs int) Phase {
 		default:
 			return Repair
 		}
-	case Verified, Already, Invalid, Inconclusive:
+	case Verified, Already, Invalid, Inconclusive, Conflicting:
 		return ""
 	default:
 		return ""

@@ -21,6 +21,7 @@ type world struct {
 	crashes int // still allowed
 	rivals  int // sessions that may still start beside another one
 	stops   int // interruptions still allowed
+	rots    int // completed features that may still turn out broken
 	clock   time.Time
 
 	remote struct {
@@ -33,6 +34,7 @@ type world struct {
 		over        map[string]bool   // run -> it has ended
 		asked       map[int]int       // serial -> successors requested
 		reported    int
+		rotten      map[string]bool // features whose code stopped working by itself, and not in the mended form
 	}
 	process // of the session at work
 
@@ -52,6 +54,7 @@ type process struct {
 	cancel  context.CancelCauseFunc
 	run     string
 	claimed bool
+	told    []string // features that the gates found broken
 }
 
 // A tree says for each feature whether its code works ("good"), and whether its
@@ -66,7 +69,7 @@ type commit struct {
 // A space says what may happen in the executions of a test.
 type space struct {
 	features, attempts, repairs, perSession int
-	crashes, rivals, stops                  int
+	crashes, rivals, stops, rots            int
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
@@ -217,10 +220,15 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	}
 	if !t.Resumed && t.Repair == 0 && t.Phase == w.first() {
 		w.begun[id]++
+		for _, f := range st.Features {
+			if f.Status == Todo && f.Demotions > 0 && f.Attempts < w.space.attempts+f.Extra && st.ready(f) && t.Feature.Demotions == 0 {
+				w.t.Fatalf("%v: %s is built although %s is broken", w.c, id, f.ID)
+			}
+		}
 	}
 	claim := Claim{Usage: Usage{Calls: 1, Tokens: 5}}
 	if t.Phase == Tests {
-		if w.tree[id] != "good" {
+		if !works(w.tree[id]) {
 			w.tree[id] = "tests"
 		}
 		return claim, nil
@@ -232,6 +240,9 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	switch outcome {
 	case 0:
 		w.tree[id] = "good"
+		if w.remote.rotten[id] {
+			w.tree[id] = "mended"
+		}
 	case 1:
 		w.tree[id] = "wrong"
 	case 2: // wrong, and breaks what worked before
@@ -292,13 +303,28 @@ func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
 	if w.space.judgements > 1 && w.c.Int(w.space.judgements) == 1 {
 		return Verdict{Outcome: Inconclusive, Reason: "flaky"}, nil
 	}
-	for _, r := range append(slices.Clone(c.Completed), c.Feature.Row) {
-		if tr[r.ID] != "good" {
-			return Verdict{Outcome: Failed, Reason: r.ID + " does not work"}, nil
+	if w.rots > 0 && len(c.Completed) > 0 && w.c.Bool() {
+		w.rots--
+		w.remote.rotten[c.Completed[0].ID] = true
+	}
+	parent := w.local[c.Parent].tree
+	for _, f := range c.Completed {
+		if w.rotten(parent, f.ID) {
+			w.told = append(w.told, f.ID)
+			return Verdict{Outcome: Inconclusive, Broken: []Broken{{Feature: f.ID, Why: "it stopped working"}}}, nil
+		}
+	}
+	for _, f := range append(slices.Clone(c.Completed), c.Feature) {
+		if !works(tr[f.ID]) || w.rotten(tr, f.ID) {
+			return Verdict{Outcome: Failed, Reason: f.ID + " does not work"}, nil
 		}
 	}
 	return Verdict{Outcome: Verified, Files: []File{{"verdict.json", []byte("{}")}}}, nil
 }
+
+func works(state string) bool { return state == "good" || state == "mended" }
+
+func (w *world) rotten(tr tree, id string) bool { return w.remote.rotten[id] && tr[id] != "mended" }
 
 func (w *world) Over(_ context.Context, o Owner) (bool, error) {
 	w.step()
@@ -365,5 +391,5 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 }
 
 func (w *world) maxSessions() int {
-	return 2*w.space.features*(w.space.attempts+1) + w.space.crashes + 2*w.space.rivals + 2
+	return 2*w.space.features*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
 }
