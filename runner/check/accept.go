@@ -10,7 +10,9 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -43,34 +45,95 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	return performance{Tree: tree, Steps: steps, Acceptance: a}, true, nil
+	return performance{Tree: tree, Frozen: row.AcceptanceHash(), Steps: steps, Acceptance: a}, true, nil
 }
 
-// accept performs the acceptance of row on tree, and once more if it does not
-// pass. A browser that breaks down is neither pass nor fail.
-func (g *Gates) accept(ctx context.Context, tree string, row runner.Row) ([]performance, finding, error) {
+// accept performs the acceptance of row on tree until it has passed as often as
+// wanted, or until it is clear that it will not.
+func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) ([]performance, finding, error) {
 	var ps []performance
-	var fs []finding
-	// The repetition only has to show whether the first one was a matter of luck.
-	for _, patience := range []time.Duration{0, short} {
-		p, ok, err := g.perform(ctx, tree, row, patience)
+	for {
+		f, more := judgePerformances(ps, wanted)
+		if more == 0 {
+			return ps, f, nil
+		}
+		patience := time.Duration(0)
+		if !f.passed() {
+			patience = short // it only has to be shown whether that was a matter of luck
+		}
+		batch, ok, err := g.performAll(ctx, tree, row, min(more, sideBySide), patience)
 		if err != nil {
 			return ps, finding{}, err
 		}
 		if !ok {
 			return ps, failed("", "The acceptance of %s cannot be performed: nothing says how the application is started. Give package.json a start script (or a Go main package, or a Procfile with a web line).", row.ID), nil
 		}
-		ps = append(ps, p)
-		f := judgeAcceptance(p)
-		fs = append(fs, f)
-		if f.passed() {
-			break
+		ps = append(ps, batch...)
+	}
+}
+
+// performAll performs the acceptance of row n times, side by side, each time on
+// a checkout of its own with data of its own.
+func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n int, patience time.Duration) ([]performance, bool, error) {
+	ps, oks, errs := make([]performance, n), make([]bool, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { ps[i], oks[i], errs[i] = g.perform(ctx, tree, row, patience) })
+	}
+	wg.Wait()
+	return ps, !slices.Contains(oks, false), errors.Join(errs...)
+}
+
+// judgePerformances weighs repeated performances on one tree. more is how many
+// further ones it takes to come to a finding. A failure is repeated once, and
+// what passes as well as fails is a matter of luck: it is never said to pass. A
+// browser that broke down says nothing; one that keeps breaking down, that there
+// is nothing to be found out.
+func judgePerformances(ps []performance, wanted int) (f finding, more int) {
+	const sure, patience = 2, 2
+	var pass, fail, broken []finding
+	for _, p := range ps {
+		switch f := judgeAcceptance(p); f.Outcome {
+		case "":
+			pass = append(pass, f)
+		case runner.Failed:
+			fail = append(fail, f)
+		default:
+			broken = append(broken, f)
 		}
 	}
-	if len(fs) == 1 {
-		return ps, fs[0], nil
+	switch {
+	case len(pass) > 0 && len(fail) > 0:
+		return flaky(fail[0], fmt.Sprintf("The acceptance passed %s and failed %s on the same tree", times(len(pass)), times(len(fail)))), 0
+	case len(broken) >= patience:
+		return broken[0], 0
+	case len(fail) >= sure:
+		return fail[len(fail)-1], 0
+	case len(fail) > 0:
+		return fail[0], sure - len(fail)
+	case len(pass) < wanted:
+		if len(pass) == 0 {
+			return finding{}, 1 // the others only if it is worth it
+		}
+		return pass[0], wanted - len(pass)
 	}
-	return ps, judgeTwice(ps[0], fs[0], ps[1], fs[1]), nil
+	f = pass[0]
+	f.Counts = runner.Counts{}
+	for _, p := range pass {
+		f.Counts.Run += p.Counts.Run
+		f.Counts.Passed += p.Counts.Passed
+	}
+	if len(pass) > 1 {
+		f.Reason = strings.TrimSuffix(f.Reason, ".") + fmt.Sprintf(", %s in a row, with data drawn anew.", times(len(pass)))
+	}
+	return f, 0
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // judgeAcceptance says whether a performance shows the feature.
@@ -89,22 +152,6 @@ func judgeAcceptance(p performance) finding {
 		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s).", p.Feature, plural(p.Succeeded, "step", "steps"))
 	}
 	return f
-}
-
-// judgeTwice weighs a performance that did not pass and its repetition.
-func judgeTwice(p performance, first finding, q performance, second finding) finding {
-	switch {
-	case p.Broken != "" && second.passed():
-		return second
-	case p.Broken != "" && q.Broken == "":
-		second.Outcome = runner.Inconclusive
-		second.Reason += " Before that: " + first.Reason
-		return second
-	}
-	if first.Outcome == runner.Failed && second.Outcome == runner.Inconclusive {
-		second.Reason += " Before that: " + first.Reason
-	}
-	return judgeBoth(first, second)
 }
 
 // acceptanceDetail is what an agent needs to know of a failed performance.
@@ -134,7 +181,7 @@ func acceptanceDetail(p performance) string {
 type parentRun struct {
 	finding
 	performances []performance // none: there is no application to start
-	held         bool          // twice
+	held         bool          // again and again
 }
 
 // short is the patience where something is looked for that most likely is not
@@ -154,8 +201,13 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 	if known {
 		return run, nil
 	}
-	passes := 0
-	for range 3 { // two that pass, and one for a browser that broke down
+	for {
+		f, more := judgePerformances(run.performances, g.wanted(j.Feature))
+		run.finding, run.held = f, f.passed() && more == 0
+		// A failure is what is expected here, and once is enough.
+		if more == 0 || f.Outcome == runner.Failed {
+			break
+		}
 		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, short)
 		if _, unready := errors.AsType[*setupError](err); unready {
 			ok, err = false, nil // nothing to start where nothing can be set up
@@ -164,20 +216,10 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 			return parentRun{}, err
 		}
 		if !ok {
+			run.finding = finding{}
 			break
 		}
 		run.performances = append(run.performances, p)
-		run.finding = judgeAcceptance(p)
-		if run.passed() {
-			passes++
-		}
-		if run.held = passes == 2; run.held || run.Outcome == runner.Failed {
-			break
-		}
-	}
-	if passes == 1 {
-		run.Outcome = runner.Inconclusive
-		run.Reason = "Before the work began, the acceptance passed once and once it did not: flaky. " + run.Reason
 	}
 	if run.Outcome != runner.Inconclusive {
 		g.mu.Lock()

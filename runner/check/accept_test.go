@@ -48,31 +48,31 @@ func TestAcceptance(t *testing.T) {
 		words     []string
 		runs      int // of the feature's acceptance
 	}{
-		{"passes", runner.Implement, parent, built, removing(), E2EAuto, runner.Verified, "regression", []string{"1 earlier feature works", "fails on the parent, as it should"}, 2},
+		{"passes", runner.Implement, parent, built, removing(), E2EAuto, runner.Verified, "canaries", []string{"1 earlier feature works", "fails on the parent, as it should"}, 4},
 		{"after the tests phase", runner.Tests, parent, parent.with(s["tests"]), removing(), E2EAuto, runner.Red, "red", nil, 1},
-		{"was there before", runner.Tests, parent.with(s["impl"]), built, removing(), E2EAuto, runner.Already, "already", []string{"twice"}, 2},
-		{"was there before, found late", runner.Implement, parent.with(page(s["impl"]["page.txt"])), built, removing(), E2EAuto, runner.Already, "already", nil, 2},
-		{"there is no scenario to fail", runner.Implement, parent, built, runner.Row{ID: "remove"}, E2EAuto, runner.Verified, "regression", []string{"the feature has none"}, 0},
+		{"was there before", runner.Tests, parent.with(s["impl"]), built, removing(), E2EAuto, runner.Already, "already", []string{"again and again"}, 3},
+		{"was there before, found late", runner.Implement, parent.with(page(s["impl"]["page.txt"])), built, removing(), E2EAuto, runner.Already, "already", nil, 3},
+		{"there is no scenario to fail", runner.Implement, parent, built, runner.Row{ID: "remove"}, E2EAuto, runner.Verified, "canaries", []string{"the feature has none"}, 0},
 		{"required and none", runner.Implement, parent, built, runner.Row{ID: "remove"}, E2ERequired, runner.Failed, "acceptance", []string{"e2e is required"}, 0},
-		{"off", runner.Implement, parent, built.with(page("shows nothing")), removing(), E2EOff, runner.Verified, "green", nil, 0},
+		{"off", runner.Implement, parent, built.with(page("shows nothing")), removing(), E2EOff, runner.Verified, "canaries", nil, 0},
 		{"button missing", runner.Implement, parent, built.with(page("shows Notes\necho title")), removing(), E2EAuto, runner.Failed, "acceptance", []string{"step 4 (click Remove)", "application log:\n  listening"}, 3},
 		{"made for known data", runner.Implement, parent, built.with(page("shows Notes\nshows {{title}}\nshows milk\nbutton Remove")), removing(), E2EAuto, runner.Failed, "acceptance", []string{"step 2"}, 3},
 		{"application does not start", runner.Implement, parent, built.with(page("down")), removing(), E2EAuto, runner.Failed, "acceptance", []string{"did not start"}, 3},
 		{"start script removed", runner.Implement, parent, built.with(tree{"package.json": noStart}), removing(), E2EAuto, runner.Failed, "acceptance", []string{"start script"}, 1},
-		{"parent cannot be started", runner.Implement, parent.with(tree{"package.json": noStart}), built, removing(), E2EAuto, runner.Verified, "regression", []string{"no application that could be started"}, 1},
+		{"parent cannot be started", runner.Implement, parent.with(tree{"package.json": noStart}), built, removing(), E2EAuto, runner.Verified, "canaries", []string{"no application that could be started"}, 3},
 		{"flaky", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "flaky")), removing(), E2EAuto, runner.Inconclusive, "acceptance", []string{"flaky"}, 2},
 		{"browser breaks down", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 9")), removing(), E2EAuto, runner.Inconclusive, "acceptance", []string{"target closed"}, 2},
-		{"browser breaks down once", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 1\nshows Notes")), showing2(), E2EAuto, runner.Verified, "acceptance", nil, 2},
-		{"browser breaks down on the parent", runner.Tests, parent.with(page("breaks 9")), parent.with(s["tests"], page("breaks 9")), removing(), E2EAuto, runner.Inconclusive, "already", []string{"target closed"}, 3},
+		{"browser breaks down once", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 1\nshows Notes")), showing2(), E2EAuto, runner.Verified, "canaries", nil, 4},
+		{"browser breaks down on the parent", runner.Tests, parent.with(page("breaks 9")), parent.with(s["tests"], page("breaks 9")), removing(), E2EAuto, runner.Inconclusive, "already", []string{"target closed"}, 2},
 		{"flaky on the parent", runner.Tests, parent.with(page(s["impl"]["page.txt"] + "flaky")), parent.with(s["tests"]), removing(), E2EAuto, runner.Red, "red", nil, 1},
-		{"earlier feature broken", runner.Implement, parent, built.with(page("echo title\nbutton Remove")), removing(), E2EAuto, runner.Failed, "regression", []string{"show (Notes are shown) was complete and is broken by this change", "step 1 (assert_text"}, 2},
+		{"earlier feature broken", runner.Implement, parent, built.with(page("echo title\nbutton Remove")), removing(), E2EAuto, runner.Failed, "regression", []string{"show (Notes are shown) was complete and is broken by this change", "step 1 (assert_text"}, 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(o *Options) {
 				if o.E2E = tt.e2e; tt.phase != runner.Tests {
-					o.TDD, o.Test = false, "true" // the tests themselves are the business of others
+					o.TDD, o.Test = false, canarySong // the tests themselves are the business of others
 				}
 			})
 			var completed []runner.Row
@@ -88,6 +88,9 @@ func TestAcceptance(t *testing.T) {
 	}
 }
 
+// canarySong is a command that passes as long as there is no canary.
+const canarySong = `! grep -qrsF -e ' breaks' -e ')]} (' test`
+
 // showing2 is showing as a feature in progress: its id is its own.
 func showing2() runner.Row {
 	r := showing()
@@ -102,23 +105,23 @@ func TestEvidence(t *testing.T) {
 	candidate := s["parent"].with(s["tests"], s["impl"])
 	id := w.git.write(candidate)
 	v := w.judge(runner.Implement, s["parent"], candidate, removing(), showing())
-	want(t, v, runner.Verified, "regression")
+	want(t, v, runner.Verified, "canaries")
 
 	var gates []string
 	for _, g := range v.Gates {
 		gates = append(gates, g.Name)
-		if g.Tree == "" || g.Counts.Run == 0 {
+		if g.Tree == "" || g.Counts.Run == 0 && g.Name != "frozen" {
 			t.Errorf("gate %s has no tree or no counts: %+v", g.Name, g)
 		}
 	}
-	if d := cmp.Diff([]string{"red", "green", "acceptance-red", "acceptance", "regression"}, gates); d != "" {
+	if d := cmp.Diff([]string{"frozen", "red", "acceptance-red", "green", "revert", "acceptance", "regression", "canaries"}, gates); d != "" {
 		t.Error(d)
 	}
 	var files []string
 	for _, f := range v.Files {
 		files = append(files, f.Name)
 	}
-	if d := cmp.Diff([]string{"verdict.json", "red.txt", "green.txt", "acceptance.json", "screenshot.png"}, files); d != "" {
+	if d := cmp.Diff([]string{"verdict.json", "red.txt", "green.txt", "revert.txt", "acceptance.json", "screenshot.png"}, files); d != "" {
 		t.Error(d)
 	}
 	var verdict struct {
@@ -128,7 +131,7 @@ func TestEvidence(t *testing.T) {
 	if err := json.Unmarshal([]byte(file(v, "verdict.json")), &verdict); err != nil {
 		t.Fatal(err)
 	}
-	if verdict.Feature != "remove" || verdict.Tree != id || verdict.Outcome != "verified" || len(verdict.Gates) != 5 {
+	if verdict.Feature != "remove" || verdict.Tree != id || verdict.Outcome != "verified" || len(verdict.Gates) != 8 {
 		t.Errorf("verdict.json says %+v", verdict)
 	}
 	for name, words := range map[string][]string{
@@ -175,15 +178,15 @@ func TestParentIsRunOnce(t *testing.T) {
 	ran := &counting{Runner: w.o.Run}
 	w.o.Run = ran
 	v := judge(runner.Implement, p, built, "remove")
-	want(t, v, runner.Verified, "acceptance")
-	if got := w.browser.runs["remove"]; before != 1 || got != 2 {
-		t.Errorf("acceptance performed %d and then %d times, want once on the parent and once on the candidate", before, got-before)
+	want(t, v, runner.Verified, "canaries")
+	if got := w.browser.runs["remove"]; before != 1 || got != 4 {
+		t.Errorf("acceptance performed %d and then %d times, want once on the parent and three times on the candidate", before, got-before)
 	}
 	if !strings.Contains(file(v, "acceptance.json"), `"parent"`) {
 		t.Error("the evidence lacks the parent's run of an earlier phase")
 	}
-	if ran.n != 2 {
-		t.Errorf("%d runs of tests in the second phase, want 2: red and green", ran.n)
+	if ran.n != 5 {
+		t.Errorf("%d runs of tests in the second phase, want 5: green twice, revert, two with canaries; red was run after the tests phase", ran.n)
 	}
 	ran.n = 0
 	next := w.git.commit(w.git.write(built))

@@ -23,10 +23,11 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}
-	r, err := g.test(ctx, g.o.Work, real, scope)
+	run, err := g.test(ctx, g.o.Work, real, scope)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}
+	r := run.Report
 	key := real + "\x00" + scope
 	g.mu.Lock()
 	before, known := g.feedback[key]

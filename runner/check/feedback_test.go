@@ -75,7 +75,7 @@ func TestPlainCommand(t *testing.T) {
 	want(t, w.judge(runner.Tests, parent, tests, runner.Row{ID: "x"}), runner.Red, "red", "sh tests/run.sh")
 	want(t, w.judge(runner.Tests, parent, parent.with(tree{"tests/more.sh": "true\n"}), runner.Row{ID: "x"}), runner.Failed, "red", "although the feature is not there")
 	want(t, w.judge(runner.Tests, parent, parent.with(tree{"app": "two\n"}), runner.Row{ID: "x"}), runner.Failed, "red", "earlier test")
-	want(t, w.judge(runner.Implement, parent, tests.with(tree{"app": "one\ntwo\n"}), runner.Row{ID: "x"}), runner.Verified, "green", "weak evidence")
+	want(t, w.judge(runner.Implement, parent, tests.with(tree{"app": "one\ntwo\n"}), runner.Row{ID: "x"}), runner.Verified, "revert", "weak evidence")
 	want(t, w.judge(runner.Implement, parent, tests, runner.Row{ID: "x"}), runner.Failed, "green", "exit code 1")
 }
 
@@ -89,7 +89,7 @@ func TestLinterBesideTests(t *testing.T) {
 	want(t, w.judge(runner.Tests, parent, parent.with(empty), runner.Row{ID: "x"}), runner.Failed, "red", "although the feature is not there")
 	want(t, w.judge(runner.Tests, parent, parent.with(s["tests"]), runner.Row{ID: "x"}), runner.Red, "red")
 	built := parent.with(s["tests"], s["impl"])
-	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "green", "Of sh lint.sh only the exit code")
+	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "canaries", "Of sh lint.sh only the exit code")
 	built["notes.js"] += "// TABOO\n"
 	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Failed, "green", "sh lint.sh")
 }
@@ -103,7 +103,7 @@ func TestFirstFeature(t *testing.T) {
 	tests := empty.with(mod, tree{"counter_test.go": s["parent"]["counter_test.go"]})
 	want(t, w.judge(runner.Tests, empty, tests, runner.Row{ID: "x"}), runner.Red, "red", "package .")
 	v := w.judge(runner.Implement, empty, tests.with(tree{"counter.go": s["parent"]["counter.go"]}), runner.Row{ID: "x"})
-	want(t, v, runner.Verified, "green", "1 of them new")
+	want(t, v, runner.Verified, "canaries", "1 of them new")
 }
 
 // Without test first there is still no way to lose what counted before.
@@ -111,11 +111,11 @@ func TestWithoutTestFirst(t *testing.T) {
 	s := samples(t, "node")
 	w := newWorld(t, func(o *Options) { o.TDD = false })
 	parent, built := s["parent"], s["parent"].with(s["impl"])
-	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "green", "0 of them new")
+	want(t, w.judge(runner.Implement, parent, built, runner.Row{ID: "x"}), runner.Verified, "canaries", "0 of them new")
 	deleted := built.with(tree{"test/notes.test.js": strings.ReplaceAll(parent["test/notes.test.js"], "adds a note", "adds")})
 	want(t, w.judge(runner.Implement, parent, deleted, runner.Row{ID: "x"}), runner.Failed, "green", "are gone: test/notes.test.js: adds a note")
 	grouped := built.with(tree{"test/notes.test.js": strings.Replace(parent["test/notes.test.js"], "() => { assert", "async (t) => { await t.test('inner', () => {}); assert", 1)})
-	want(t, w.judge(runner.Implement, parent, grouped, runner.Row{ID: "x"}), runner.Verified, "green")
+	want(t, w.judge(runner.Implement, parent, grouped, runner.Row{ID: "x"}), runner.Verified, "canaries")
 
 	// What was wrong before is said to be so, and does not count as believed.
 	broken := parent.with(tree{"test/old.test.js": "import test from 'node:test';\nimport assert from 'node:assert';\ntest('old', () => assert.ok(false));\n", "test/exit.test.js": "process.exit(0);\n"})

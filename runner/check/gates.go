@@ -83,14 +83,16 @@ type Gates struct {
 	parents  map[string]suite.Report // by parent commit
 	held     map[string]parentRun    // by parent and acceptance
 	drawn    map[string][]string     // values of earlier runs of an acceptance, by feature
-	green    *recorded               // of the last candidate that was green
+	greens   *onTree                 // of the last candidate that was green
+	reds     map[string]onTree       // of the last candidate of a tests phase, by parent
+	doubted  map[string]bool         // features that were seen to pass and to fail on the same tree
 	feedback map[string]suite.Report // by directory and scope
 }
 
-// A recorded report is that of a tree.
-type recorded struct {
-	tree   string
-	report suite.Report
+// onTree is a run of the tests on a tree.
+type onTree struct {
+	tree string
+	recorded
 }
 
 // Open makes gates that keep their files in o.Dir.
@@ -137,6 +139,8 @@ func Open(o Options) (*Gates, error) {
 		parents:  map[string]suite.Report{},
 		drawn:    map[string][]string{},
 		held:     map[string]parentRun{},
+		reds:     map[string]onTree{},
+		doubted:  map[string]bool{},
 		feedback: map[string]suite.Report{},
 	}, nil
 }
@@ -144,24 +148,41 @@ func Open(o Options) (*Gates, error) {
 // Judge gives a verdict on exactly c.Tree. The first gate that fails decides.
 func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, error) {
 	j := &judgement{Candidate: c, now: g.o.Now}
-	gates := []gate{g.owned, g.red, g.passes, g.falsifiable, g.acceptance, g.regression, g.audit}
+	gates := []gate{g.owned, g.frozen, g.red, g.falsifiable, g.green, g.revert, g.acceptance, g.regression}
+	guards := []gate{g.canaries, g.audit} // against tampering with the proof
 	if c.Phase == runner.Tests {
-		gates = []gate{g.owned, g.already, g.failing, g.audit}
+		gates, guards = []gate{g.owned, g.frozen, g.already, g.failing}, []gate{g.audit}
 	}
-	for _, ask := range gates {
-		err := ask(ctx, j)
-		if setup, ok := errors.AsType[*setupError](err); ok {
-			j.decide("setup", c.Tree, setup.finding())
-			err = nil
+	ask := func(gates []gate) error {
+		for _, ask := range gates {
+			err := ask(ctx, j)
+			if setup, ok := errors.AsType[*setupError](err); ok {
+				j.decide("setup", c.Tree, setup.finding())
+				err = nil
+			}
+			if ctx.Err() != nil {
+				return fmt.Errorf("judge %s: %w", c.Feature.ID, context.Cause(ctx))
+			}
+			if err != nil {
+				return fmt.Errorf("judge %s: %w", c.Feature.ID, err)
+			}
+			if j.decided() && !j.guarding {
+				break
+			}
 		}
-		if ctx.Err() != nil {
-			return runner.Verdict{}, fmt.Errorf("judge %s: %w", c.Feature.ID, context.Cause(ctx))
+		return nil
+	}
+	if err := ask(gates); err != nil {
+		return runner.Verdict{Usage: j.verdict.Usage}, err
+	}
+	// The guards are asked of a candidate that failed, too: why it failed may be
+	// that somebody tried to make it pass.
+	if j.guarding = true; !j.settled() {
+		if j.decided() && !j.suspect {
+			guards = guards[len(guards)-1:] // tests that say no need nobody to doubt them
 		}
-		if err != nil {
-			return runner.Verdict{}, fmt.Errorf("judge %s: %w", c.Feature.ID, err)
-		}
-		if j.decided() {
-			break
+		if err := ask(guards); err != nil {
+			return runner.Verdict{}, err
 		}
 	}
 	if !j.decided() {

@@ -24,6 +24,22 @@ func failed(detail, format string, args ...any) finding {
 	return finding{Outcome: runner.Failed, Reason: fmt.Sprintf(format, args...), Detail: detail}
 }
 
+// judgeFrozen compares the acceptances that are about to be performed with what
+// the state says of them. asked is false where there is nothing to compare.
+func judgeFrozen(now runner.Feature, completed []runner.Feature) (f finding, asked bool) {
+	for _, c := range append([]runner.Feature{now}, completed...) {
+		if c.Frozen == "" {
+			continue // of a caller that keeps no state
+		}
+		asked = true
+		if have := c.AcceptanceHash(); have != c.Frozen {
+			return finding{Outcome: runner.Invalid, Reason: fmt.Sprintf("The acceptance of %s is not the one that was frozen when it was written (%.12s now, %.12s then). Only a person changes it, by the spec or the feature list; then the feature is done again.", c.ID, have, c.Frozen)}, true
+		}
+	}
+	f.Reason = fmt.Sprintf("the acceptance is the one that was written, %.12s.", now.Frozen)
+	return f, asked
+}
+
 // judgeRed says whether the candidate's tests, wrote, fail without its code for
 // the reason that the feature is missing. parent is the report of the parent
 // tree, red that of the tree with the new tests and without the feature. What a
@@ -271,19 +287,6 @@ func unanswered(parent, red, green suite.Report, fresh []suite.Case) []string {
 		}
 	}
 	return names
-}
-
-// judgeBoth weighs a run that failed and its repetition.
-func judgeBoth(first, second finding) finding {
-	if first.passed() || !second.passed() {
-		return second
-	}
-	return finding{
-		Outcome: runner.Inconclusive,
-		Reason:  "Failed once and passed once, for the same tree: flaky. The first time: " + first.Reason,
-		Detail:  first.Detail,
-		Counts:  first.Counts,
-	}
 }
 
 func counts(cases []suite.Case) runner.Counts {

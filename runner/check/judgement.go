@@ -18,10 +18,14 @@ type judgement struct {
 	started time.Time // of the gate at work
 	verdict runner.Verdict
 
-	redRun *suite.Report // of the parent with the candidate's tests
-	notes  []string
-	logs   map[string]string // name of a file of evidence -> text
-	browse browsing
+	suspect  bool          // the run of the tests says what it should not, whoever is to blame
+	guarding bool          // a gate that is not passed only counts if it found worse than what is known
+	redRun   *suite.Report // of the parent with the candidate's tests
+	proper   []suite.Case  // what failed in it for want of the feature
+	runs     []runner.Run  // that the gate at work looked at
+	notes    []string
+	logs     map[string]string // name of a file of evidence -> text
+	browse   browsing
 }
 
 // browsing is what the browser saw: acceptance.json.
@@ -29,28 +33,49 @@ type browsing struct {
 	Parent     []performance `json:"parent,omitempty"`
 	Candidate  []performance `json:"candidate,omitempty"`
 	Regression []performance `json:"regression,omitempty"`
+	Culprit    []performance `json:"culprit,omitempty"` // on earlier trees, to find out since when an earlier feature is broken
 }
 
 // A performance is one run of a scenario.
 type performance struct {
-	Tree  string `json:"tree"`
-	Steps []Step `json:"steps"` // as they were performed, with the values drawn for this run
+	Tree   string `json:"tree"`
+	Frozen string `json:"acceptance_sha256"` // of what was performed, before the values were drawn
+	Steps  []Step `json:"steps"`             // as they were performed, with the values drawn for this run
 	Acceptance
 }
 
-func (j *judgement) begin() { j.started = j.now() }
+func (j *judgement) begin() { j.started, j.runs = j.now(), nil }
 
-// decide records a gate. One that is not passed is the verdict.
+// saw records a run that the gate at work looks at.
+func (j *judgement) saw(r recorded) { j.runs = append(j.runs, r.Commands...) }
+
+// decide records a gate. The first that is not passed is the verdict, unless a
+// later one finds that the proof was tampered with.
 func (j *judgement) decide(name, tree string, f finding) {
 	j.verdict.Gates = append(j.verdict.Gates, runner.Gate{
-		Name: name, Passed: f.passed(), Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(),
+		Name: name, Passed: f.passed(), Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(), Runs: j.runs,
 	})
-	if !f.passed() {
-		j.verdict.Outcome, j.verdict.Reason, j.verdict.Detail = f.Outcome, f.Reason, limit(f.Detail, mostDetail)
+	v := &j.verdict
+	switch {
+	case f.passed():
+	case v.Outcome == "" || f.Outcome == runner.Invalid && v.Outcome != runner.Invalid:
+		if v.Reason != "" {
+			f.Reason += " Besides: " + v.Reason
+		}
+		v.Outcome, v.Reason, v.Detail = f.Outcome, f.Reason, limit(f.Detail+v.Detail, mostDetail)
+	default:
+		v.Reason += " Besides: " + f.Reason
 	}
 }
 
 func (j *judgement) decided() bool { return j.verdict.Outcome != "" }
+
+// settled says that no guard could change the verdict, or should be asked.
+func (j *judgement) settled() bool {
+	gates := j.verdict.Gates
+	return j.verdict.Outcome == runner.Invalid || j.verdict.Outcome == runner.Already || len(j.verdict.Broken) > 0 ||
+		len(gates) > 0 && gates[len(gates)-1].Name == "setup"
+}
 
 func (j *judgement) note(format string, args ...any) {
 	j.notes = append(j.notes, fmt.Sprintf(format, args...))
@@ -115,7 +140,7 @@ func (j *judgement) close() (runner.Verdict, error) {
 		return runner.Verdict{}, fmt.Errorf("write verdict of %s: %w", j.Feature.ID, err)
 	}
 	v.Files = append(v.Files, runner.File{Name: "verdict.json", Data: append(proof, '\n')})
-	for _, name := range []string{"audit.json", "red.txt", "green.txt"} {
+	for _, name := range []string{"audit.json", "red.txt", "green.txt", "revert.txt"} {
 		if text, ok := j.logs[name]; ok {
 			v.Files = append(v.Files, runner.File{Name: name, Data: []byte(text)})
 		}
@@ -124,7 +149,7 @@ func (j *judgement) close() (runner.Verdict, error) {
 	if v.Outcome == runner.Already {
 		seen = j.browse.Parent
 	}
-	if len(j.browse.Parent)+len(j.browse.Candidate)+len(j.browse.Regression) > 0 {
+	if len(j.browse.Parent)+len(j.browse.Candidate)+len(j.browse.Regression)+len(j.browse.Culprit) > 0 {
 		data, err := json.MarshalIndent(j.browse, "", "  ")
 		if err != nil {
 			return runner.Verdict{}, fmt.Errorf("write acceptance of %s: %w", j.Feature.ID, err)

@@ -25,7 +25,7 @@ func TestNodeCandidates(t *testing.T) {
 		words   []string
 	}{
 		{"honest tests", runner.Tests, honest, runner.Red, "red", []string{"1 new test fails"}},
-		{"honest feature", runner.Implement, built, runner.Verified, "green", []string{"4 tests pass", "2 of them new"}},
+		{"honest feature", runner.Implement, built, runner.Verified, "canaries", []string{"4 tests pass", "2 of them new"}},
 		{"no tests written", runner.Tests, tree{"README.md": "remove\n"}, runner.Failed, "red", []string{"No test file", "README.md"}},
 		{"tests that pass already", runner.Tests, tree{remove: head + "test('adds up', () => assert.equal(1 + 1, 2));\n"}, runner.Failed, "red", []string{"although the feature is not there", "adds up"}},
 		{"implementation in the tests phase", runner.Tests, built, runner.Failed, "red", []string{"although the feature is not there", "notes.js"}},
@@ -50,7 +50,7 @@ func TestNodeCandidates(t *testing.T) {
 		{"new test is skipped with the feature", runner.Implement, built.with(tree{remove: head + "import * as notes from '../notes.js';\ntest('removes', { skip: !!notes.remove }, () => { assert.ok(false); });\n"}), runner.Failed, "green", []string{"does not pass with it"}},
 		{"earlier test skipped by the implementation", runner.Implement, built.with(tree{"test/notes.test.js": strings.ReplaceAll(parent["test/notes.test.js"], "it('lists the titles', ", "it('lists the titles', { skip: globalThis.done }, "), "notes.js": "globalThis.done = true;\n" + s["impl"]["notes.js"]}), runner.Failed, "green", []string{"skipped now", "lists the titles"}},
 		{"workflow changed", runner.Implement, built.with(tree{".github/workflows/ci.yml": "on: push\n"}), runner.Failed, "audit", []string{".github/workflows/ci.yml", "Put it back"}},
-		{"test command emptied", runner.Implement, built.with(tree{"package.json": `{"type": "module", "scripts": {"test": "true", "start": "node server.js"}}`}), runner.Failed, "red", nil},
+		{"test command emptied", runner.Implement, built.with(tree{"package.json": `{"type": "module", "scripts": {"test": "true", "start": "node server.js"}}`}), runner.Invalid, "red", []string{"cannot be trusted", "test/remove.test.js"}},
 	}
 	w := newWorld(t, nil) // one for all, so that the parent is run once
 	for _, tt := range tests {

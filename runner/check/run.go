@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
@@ -35,58 +36,62 @@ func (g *Gates) run(ctx context.Context, r Runner, c sandbox.Command) (sandbox.O
 
 // test runs the tests of the project in dir by r. scope, if any, narrows it to a path
 // or to names of tests. No suites: a report without cases.
-func (g *Gates) test(ctx context.Context, r Runner, dir, scope string) (suite.Report, error) {
+func (g *Gates) test(ctx context.Context, r Runner, dir, scope string) (recorded, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return suite.Report{}, err
+		return recorded{}, err
 	}
 	defer root.Close()
 	all, err := suite.Find(root, g.o.Test)
 	if err != nil {
-		return suite.Report{}, err
+		return recorded{}, err
 	}
-	rs := []suite.Report{}
+	rs, runs := []suite.Report{}, []runner.Run{}
 	for _, s := range all {
 		if scope != "" {
 			s = s.Only(root, scope)
 		}
-		one, err := g.testSuite(ctx, r, s, dir, root)
+		one, run, err := g.testSuite(ctx, r, s, dir, root)
 		if err != nil {
-			return suite.Report{}, fmt.Errorf("run %q: %w", s.Command, err)
+			return recorded{}, fmt.Errorf("run %q: %w", s.Command, err)
 		}
-		rs = append(rs, one)
+		rs, runs = append(rs, one), append(runs, run)
 		if one.Hung {
 			break // the others would only take as long again
 		}
 	}
-	return suite.Merge(rs), nil
+	return recorded{Report: suite.Merge(rs), Commands: runs}, nil
 }
 
-func (g *Gates) testSuite(ctx context.Context, with Runner, s suite.Suite, dir string, root *os.Root) (suite.Report, error) {
+func (g *Gates) testSuite(ctx context.Context, with Runner, s suite.Suite, dir string, root *os.Root) (r suite.Report, run runner.Run, err error) {
 	private, err := g.scratch("log")
 	if err != nil {
-		return suite.Report{}, err
+		return r, run, err
 	}
 	defer remove(private)
 	log := filepath.Join(private, "log")
 	kit := suite.Kit{Dir: filepath.Join(private, "kit"), Timeout: g.o.Timeout}
 	if kit.Nonce, err = g.nonce(); err != nil {
-		return suite.Report{}, err
+		return r, run, err
 	}
 	plan := s.Plan(kit)
 	read, err := layOut(kit.Dir, plan.Files)
 	if err != nil {
-		return suite.Report{}, err
+		return r, run, err
 	}
 	out, err := g.run(ctx, with, sandbox.Command{Argv: []string{"sh", "-c", plan.Script}, Dir: dir, Net: sandbox.Local, Read: read, Log: log})
 	if err != nil {
-		return suite.Report{}, err
+		return r, run, err
 	}
 	text, cut, err := readLog(log, out.Bytes)
 	if err != nil {
-		return suite.Report{}, err
+		return r, run, err
 	}
-	return s.Read(suite.Run{Kit: kit, Dir: dir, Root: root, Log: text, Cut: cut, Code: out.Code, TimedOut: out.TimedOut, Wall: out.Wall})
+	r, err = s.Read(suite.Run{Kit: kit, Dir: dir, Root: root, Log: text, Cut: cut, Code: out.Code, TimedOut: out.TimedOut, Wall: out.Wall})
+	return r, runner.Run{
+		Command: s.Command, Env: environment(out.Env), Exit: out.Code,
+		Counts: counts(r.Leaves()), Millis: out.Wall.Milliseconds(), Tail: suite.Tail(suite.Clean(r.Tail), mostTail),
+	}, err
 }
 
 // readLog reads the whole output of a command that wrote n bytes.

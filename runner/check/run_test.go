@@ -142,7 +142,7 @@ func TestCommandsAreConfined(t *testing.T) {
 		"test('clean', () => { assert.ok(existsSync('ready.txt')); assert.ok(existsSync('page.txt') && !existsSync('left.txt')); writeFileSync('left.txt', ''); writeFileSync('ready.txt', 'x'); });\n" +
 		"test('new', async () => { assert.ok((await import('../notes.js')).remove); });\n"})
 	for range 2 {
-		want(t, w.judge(runner.Implement, s["parent"], candidate, runner.Row{ID: "x"}), runner.Verified, "green")
+		want(t, w.judge(runner.Implement, s["parent"], candidate, runner.Row{ID: "x"}), runner.Verified, "canaries")
 	}
 	setups := 0
 	for _, c := range rec.commands {

@@ -7,11 +7,21 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
+
+// frozen is the gate on what the feature is measured by: the acceptance is the
+// one that was hashed when it was written. Only a person changes it, and then
+// the feature is to be done again.
+func (g *Gates) frozen(_ context.Context, j *judgement) error {
+	j.begin()
+	if f, asked := judgeFrozen(j.Feature, j.Completed); asked {
+		j.decide("frozen", j.Tree, f)
+	}
+	return nil
+}
 
 // already says whether the feature was there before the work began. It is asked
 // first, so that nothing is spent on building what exists.
@@ -28,7 +38,7 @@ func (g *Gates) already(ctx context.Context, j *judgement) error {
 	switch {
 	case run.held:
 		f := run.finding
-		f.Reason = fmt.Sprintf("The acceptance of %s holds before the work begins, twice, with data drawn anew: the feature is already there.", j.Feature.ID)
+		f.Reason = fmt.Sprintf("The acceptance of %s holds before the work begins, again and again, with data drawn anew: the feature is already there.", j.Feature.ID)
 		j.decide("already", j.Parent, f)
 		j.verdict.Outcome, j.verdict.Reason = runner.Already, f.Reason
 	case run.Outcome == runner.Inconclusive:
@@ -58,11 +68,15 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return err
 	}
-	f := judgeRed(parent, red, wrote, false)
+	g.mu.Lock()
+	g.reds[j.Parent] = onTree{j.Tree, red}
+	g.mu.Unlock()
+	j.saw(red.on(j.Tree, ""))
+	f := judgeRed(parent, red.Report, wrote, false)
 	if other := only(changed, func(p string) bool { return !suite.IsTest(p) && !suite.IsManifest(p) }); len(other) > 0 && !f.passed() {
 		f.Reason += " Besides tests this phase changed " + list(other) + ", which belongs to the next phase."
 	}
-	j.log("red.txt", j.Tree, red, f)
+	j.log("red.txt", j.Tree, red.Report, f)
 	j.decide("red", j.Tree, f)
 	return nil
 }
@@ -74,74 +88,154 @@ func (g *Gates) red(ctx context.Context, j *judgement) error {
 		return nil
 	}
 	j.begin()
+	parent, err := g.parent(ctx, j)
+	if err != nil {
+		return err
+	}
 	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
 	wrote := only(changed, suite.IsTest)
-	parent, err := g.parent(ctx, j)
+	red, known, err := g.redBefore(ctx, j)
+	if err == nil && !known {
+		red, err = g.withoutFeature(ctx, j)
+	}
 	if err != nil {
 		return err
 	}
-	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, only(changed, func(p string) bool { return suite.IsTest(p) || suite.IsManifest(p) }))
-	if err != nil {
-		return err
-	}
-	defer done()
-	red, err := g.test(ctx, g.o.Run, dir, "")
-	if err != nil {
-		return err
-	}
-	f := judgeRed(parent, red, wrote, true)
-	j.log("red.txt", j.Parent+" with the tests of "+j.Tree, red, f)
+	j.saw(red.on(j.Parent, j.Tree))
+	f := judgeRed(parent, red.Report, wrote, true)
+	j.log("red.txt", j.Parent+" with the tests of "+j.Tree, red.Report, f)
 	j.decide("red", j.Parent, f)
-	j.redRun = &red
+	j.suspect = !f.passed() && !red.Hung
+	j.redRun, j.proper = &red.Report, sortOut(parent, red.Report, wrote, true).proper
+	j.verdict.Tests = only(wrote, func(p string) bool {
+		return slices.ContainsFunc(j.proper, func(c suite.Case) bool { return touches([]string{p}, c.File) || c.Weak })
+	})
 	return nil
 }
 
-// passes is the gate on the project's tests, in a clean checkout of the tree.
-func (g *Gates) passes(ctx context.Context, j *judgement) error {
+// redBefore is the run after the tests phase, if the tree it was made on has the
+// very bytes that RED is to be judged on: the parent's, with all that the
+// candidate has of tests and manifests.
+func (g *Gates) redBefore(ctx context.Context, j *judgement) (recorded, bool, error) {
+	g.mu.Lock()
+	before, ok := g.reds[j.Parent]
+	g.mu.Unlock()
+	if !ok {
+		return recorded{}, false, nil
+	}
+	wrote, err := g.o.Trees.Changed(ctx, j.Parent, before.tree)
+	if err != nil {
+		return recorded{}, false, fmt.Errorf("compare %s with its parent: %w", before.tree, err)
+	}
+	since, err := g.o.Trees.Changed(ctx, before.tree, j.Tree)
+	if err != nil {
+		return recorded{}, false, fmt.Errorf("compare %s with %s: %w", before.tree, j.Tree, err)
+	}
+	return before.recorded, len(only(wrote, ofTests)) == len(wrote) && len(only(since, ofTests)) == 0, nil
+}
+
+// withoutFeature runs the tests of the candidate on the parent.
+func (g *Gates) withoutFeature(ctx context.Context, j *judgement) (recorded, error) {
+	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
+	if err != nil {
+		return recorded{}, fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
+	}
+	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, only(changed, ofTests))
+	if err != nil {
+		return recorded{}, err
+	}
+	defer done()
+	return g.test(ctx, g.o.Run, dir, "")
+}
+
+// ofTests says whether the tests of a feature come with the file at p.
+func ofTests(p string) bool { return suite.IsTest(p) || suite.IsManifest(p) }
+
+// green is the gate on the project's tests: twice in a row they pass, each time
+// in a checkout of its own of exactly the tree.
+func (g *Gates) green(ctx context.Context, j *judgement) error {
 	j.begin()
 	parent, err := g.parent(ctx, j)
 	if err != nil {
 		return err
 	}
-	once := func() (suite.Report, finding, error) {
-		dir, done, err := g.checkout(ctx, j.Tree)
-		if err != nil {
-			return suite.Report{}, finding{}, err
-		}
-		defer done()
-		r, err := g.test(ctx, g.o.Run, dir, "")
-		if err != nil {
-			return suite.Report{}, finding{}, err
-		}
-		if !g.o.TDD && len(r.Cases)+len(parent.Cases) == 0 && r.Command == "" && g.browses(j.Feature.Row) {
-			return r, finding{Reason: "the project has no tests; the acceptance alone decides."}, nil
-		}
-		return r, judgeGreen(parent, j.redRun, r), nil
-	}
-	green, f, err := once()
+	first, err := g.testTree(ctx, j.Tree)
 	if err != nil {
 		return err
 	}
-	if !f.passed() {
-		again, second, err := once()
+	j.saw(first.on(j.Tree, ""))
+	if !g.o.TDD && len(first.Cases)+len(parent.Cases) == 0 && first.Command == "" && g.browses(j.Feature.Row) {
+		j.decide("green", j.Tree, finding{Reason: "the project has no tests; the acceptance alone decides."})
+		return nil
+	}
+	second, err := g.testTree(ctx, j.Tree)
+	if err != nil {
+		return err
+	}
+	j.saw(second.on(j.Tree, ""))
+	f := judgeGreenTwice(parent, j.redRun, first.Report, second.Report)
+	j.log("green.txt", j.Tree, second.Report, f)
+	j.suspect = len(first.Early)+len(second.Early) > 0
+	if f.Outcome == runner.Failed {
+		broken, err := g.brokenTests(ctx, j, parent, second.Report)
 		if err != nil {
 			return err
 		}
-		f = judgeBoth(f, second)
-		if f.Outcome == runner.Failed {
-			green = again
+		if len(broken) > 0 {
+			f = setBack(broken, f)
+			j.verdict.Broken = broken
 		}
 	}
-	j.log("green.txt", j.Tree, green, f)
 	j.decide("green", j.Tree, f)
 	if f.passed() {
 		g.mu.Lock()
-		g.green = &recorded{tree: j.Tree, report: green}
+		g.greens = &onTree{j.Tree, second}
 		g.mu.Unlock()
 	}
+	return nil
+}
+
+func (g *Gates) testTree(ctx context.Context, tree string) (recorded, error) {
+	dir, done, err := g.checkout(ctx, tree)
+	if err != nil {
+		return recorded{}, err
+	}
+	defer done()
+	return g.test(ctx, g.o.Run, dir, "")
+}
+
+// revert is the gate that takes the implementation out again, once it has run,
+// and wants to see the tests red that were red before.
+func (g *Gates) revert(ctx context.Context, j *judgement) error {
+	if !g.o.TDD || len(j.proper) == 0 {
+		return nil
+	}
+	j.begin()
+	var f finding
+	for try := range 2 {
+		again, err := g.withoutFeature(ctx, j)
+		if err != nil {
+			return err
+		}
+		j.saw(again.on(j.Parent, j.Tree))
+		got := judgeRevert(j.proper, again.Report)
+		j.log("revert.txt", j.Parent+" with the tests of "+j.Tree, again.Report, got)
+		switch {
+		case got.passed() && try == 0:
+			f = got
+		case got.passed():
+			f = flaky(f, "Without the implementation the tests passed once and failed once")
+		default:
+			got.Outcome = runner.Invalid
+			f = got
+			continue
+		}
+		break
+	}
+	j.decide("revert", j.Parent, f)
 	return nil
 }
 
@@ -176,58 +270,15 @@ func (g *Gates) acceptance(ctx context.Context, j *judgement) error {
 		}
 		return nil
 	}
-	ps, f, err := g.accept(ctx, j.Tree, j.Feature.Row)
+	ps, f, err := g.accept(ctx, j.Tree, j.Feature.Row, g.wanted(j.Feature))
 	if err != nil {
 		return err
 	}
 	j.browse.Candidate = ps
+	if f.Outcome == runner.Inconclusive {
+		g.doubt(j.Feature.ID)
+	}
 	j.decide("acceptance", j.Tree, f)
-	return nil
-}
-
-// regression is the gate on everything that was complete before.
-func (g *Gates) regression(ctx context.Context, j *judgement) error {
-	rows := slices.DeleteFunc(slices.Clone(j.Completed), func(r runner.Row) bool { return !g.browses(r) || r.ID == j.Feature.ID })
-	if len(rows) == 0 {
-		return nil
-	}
-	j.begin()
-	type result struct {
-		performances []performance
-		finding      finding
-		err          error
-	}
-	// Side by side, because most of a performance is waiting; judged in order.
-	results := make([]result, len(rows))
-	var wg sync.WaitGroup
-	places := make(chan struct{}, sideBySide)
-	for i, row := range rows {
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			r := &results[i]
-			r.performances, r.finding, r.err = g.accept(ctx, j.Tree, row)
-		})
-	}
-	wg.Wait()
-	all := finding{Reason: fmt.Sprintf("%s as before.", plural(len(rows), "earlier feature works", "earlier features work"))}
-	for i, row := range rows {
-		r := results[i]
-		if r.err != nil {
-			return r.err
-		}
-		f := r.finding
-		j.browse.Regression = append(j.browse.Regression, r.performances...)
-		all.Counts.Run += f.Counts.Run
-		all.Counts.Passed += f.Counts.Passed
-		all.Counts.Failed += f.Counts.Failed
-		if !f.passed() {
-			all.Outcome, all.Detail = f.Outcome, f.Detail
-			all.Reason = fmt.Sprintf("%s (%s) was complete and is broken by this change. %s", row.ID, shorten(row.Description, 1, 120), f.Reason)
-			break
-		}
-	}
-	j.decide("regression", j.Tree, all)
 	return nil
 }
 
@@ -244,7 +295,7 @@ func (g *Gates) browses(row runner.Row) bool {
 func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) {
 	g.mu.Lock()
 	r, ok := g.parents[j.Parent]
-	green := g.green
+	green := g.greens
 	g.mu.Unlock()
 	if ok {
 		return r, nil
@@ -255,7 +306,7 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) 
 		if err != nil {
 			return suite.Report{}, fmt.Errorf("compare the parent with the last green tree: %w", err)
 		}
-		r, ok = green.report, len(changed) == 0
+		r, ok = green.Report, len(changed) == 0
 	}
 	if !ok {
 		var err error
@@ -294,8 +345,8 @@ func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, er
 		}
 		r.Early = nil // what it did report is still good to compare with
 		var ok bool
-		if f, ok = judgeRun(r); ok {
-			return r, nil
+		if f, ok = judgeRun(r.Report); ok {
+			return r.Report, nil
 		}
 	}
 	return suite.Report{}, fmt.Errorf("the tests of the parent commit cannot be run, so nothing can be compared with them; mend them on the base branch or set `test`: %s\n%s", f.Reason, f.Detail)

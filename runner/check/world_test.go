@@ -280,9 +280,13 @@ func seeded(n byte) io.Reader { return rand.NewChaCha8([32]byte{n}) }
 func (w *world) judge(phase runner.Phase, parent, candidate tree, row runner.Row, completed ...runner.Row) runner.Verdict {
 	w.t.Helper()
 	p, c := w.git.write(parent), w.git.write(candidate)
+	var earlier []runner.Feature
+	for _, r := range completed {
+		earlier = append(earlier, runner.Feature{Row: r, Progress: runner.Progress{Frozen: r.AcceptanceHash()}})
+	}
 	v, err := w.Judge(w.t.Context(), runner.Candidate{
-		Feature: runner.Feature{Row: row}, Attempt: 1, Phase: phase,
-		Parent: w.git.commit(p), Commit: w.git.commit(c), Tree: c, Completed: completed,
+		Feature: runner.Feature{Row: row, Progress: runner.Progress{Frozen: row.AcceptanceHash()}}, Attempt: 1, Phase: phase,
+		Parent: w.git.commit(p), Commit: w.git.commit(c), Tree: c, Completed: earlier,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -293,10 +297,13 @@ func (w *world) judge(phase runner.Phase, parent, candidate tree, row runner.Row
 // want compares what matters of a verdict and shows the rest where it differs.
 func want(t *testing.T, v runner.Verdict, outcome runner.Outcome, gate string, words ...string) {
 	t.Helper()
-	lastGate := ""
+	lastGate := "" // that was passed, or the first that was not
 	for _, g := range v.Gates {
 		if g.Name != "audit" || !g.Passed {
 			lastGate = g.Name
+		}
+		if !g.Passed {
+			break
 		}
 	}
 	bad := v.Outcome != outcome || lastGate != gate
@@ -304,7 +311,7 @@ func want(t *testing.T, v runner.Verdict, outcome runner.Outcome, gate string, w
 		bad = bad || !strings.Contains(v.Reason+"\n"+v.Detail, w)
 	}
 	if bad {
-		t.Errorf("got %s at gate %q, want %s at %q with %q\nreason: %s\ndetail: %s\ngates: %+v", v.Outcome, lastGate, outcome, gate, words, v.Reason, v.Detail, v.Gates)
+		t.Errorf("got %s at gate %q, want %s at %q with %q\nreason: %s\ndetail: %s\ngates: %s", v.Outcome, lastGate, outcome, gate, words, v.Reason, v.Detail, gatesOf(v))
 	}
 	if len(v.Detail) > mostDetail {
 		t.Errorf("detail has %d bytes", len(v.Detail))
@@ -312,6 +319,15 @@ func want(t *testing.T, v runner.Verdict, outcome runner.Outcome, gate string, w
 	if strings.Contains(v.Reason+v.Detail, os.TempDir()) || strings.Contains(v.Detail, "\x1b") {
 		t.Errorf("the verdict shows paths of this machine or escapes:\n%s\n%s", v.Reason, v.Detail)
 	}
+}
+
+// gatesOf says in a line how the gates of a verdict came out.
+func gatesOf(v runner.Verdict) string {
+	var all []string
+	for _, g := range v.Gates {
+		all = append(all, fmt.Sprintf("%s %v %d/%d %d runs", g.Name, g.Passed, g.Counts.Passed, g.Counts.Run, len(g.Runs)))
+	}
+	return strings.Join(all, ", ")
 }
 
 func file(v runner.Verdict, name string) string {
