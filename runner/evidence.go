@@ -147,15 +147,18 @@ func (st State) CheckEvidence(files []File) ([]Record, []Flaw) {
 		}
 	}
 	records, flaws := st.walk(have, kept)
-	last := map[string]Record{}
+	last, earlier := map[string]Record{}, map[string]bool{} // name and hash of what a record of the chain vouches for
 	for _, r := range records {
 		last[r.Feature] = r
+		for name, hash := range r.Files {
+			earlier[path.Join("evidence", r.Feature, name)+" "+hash] = true
+		}
 	}
 	for _, f := range st.Features {
 		if f.Status != Complete || f.Evidence == nil {
 			continue
 		}
-		for _, err := range f.misproved(last[f.ID], have) {
+		for _, err := range f.misproved(last[f.ID], have, earlier) {
 			flaws = append(flaws, Flaw{f.ID, err})
 		}
 	}
@@ -212,8 +215,9 @@ func (st State) walk(have map[string]File, kept map[string]string) (records []Re
 }
 
 // misproved says what of a completed feature's evidence does not belong to it.
-// r is the last record of the chain that names it.
-func (f Feature) misproved(r Record, have map[string]File) []error {
+// r is the last record of the chain that names it, and earlier what any vouches
+// for: a feature that was proved again keeps the files of its earlier proofs.
+func (f Feature) misproved(r Record, have map[string]File, earlier map[string]bool) []error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	prefix := "evidence/" + f.ID + "/"
@@ -226,7 +230,7 @@ func (f Feature) misproved(r Record, have map[string]File) []error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(have)) {
-		if rest, mine := strings.CutPrefix(name, prefix); mine && f.Evidence.Files[rest] == "" && !isRecord(name) {
+		if rest, mine := strings.CutPrefix(name, prefix); mine && f.Evidence.Files[rest] == "" && !isRecord(name) && !earlier[name+" "+Hash(have[name].Data)] {
 			wrong("%s was added: the state knows nothing of it", name)
 		}
 	}

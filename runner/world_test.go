@@ -319,7 +319,11 @@ func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
 			return Verdict{Outcome: Failed, Reason: f.ID + " does not work"}, nil
 		}
 	}
-	return Verdict{Outcome: Verified, Files: []File{{"verdict.json", []byte("{}")}}}, nil
+	v := Verdict{Outcome: Verified, Files: []File{{"verdict.json", []byte("{}")}}}
+	if c.Feature.Demotions == 0 { // a second proof leaves files of the first behind
+		v.Files = append(v.Files, File{"first.txt", []byte("1")})
+	}
+	return v, nil
 }
 
 func works(state string) bool { return state == "good" || state == "mended" }
