@@ -19,7 +19,8 @@ import (
 // it, so that no run sees what another left behind.
 type prepared struct {
 	dir   string
-	setup error // a [*setupError], or nil
+	shelf *shelf // what its setup brought, unless that is in dir
+	setup error  // a [*setupError], or nil
 	used  int
 }
 
@@ -58,7 +59,8 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 		if err != nil {
 			return nil, err
 		}
-		p = &prepared{dir: dir, setup: g.setUp(ctx, tree, dir)}
+		p = &prepared{dir: dir}
+		p.shelf, p.setup = g.shelved(ctx, tree, dir)
 		if _, ok := errors.AsType[*setupError](p.setup); p.setup != nil && !ok {
 			remove(dir)
 			return nil, p.setup
@@ -91,17 +93,29 @@ func (g *Gates) checkout(ctx context.Context, tree string) (dir string, done fun
 	if p.setup != nil {
 		return "", nil, p.setup
 	}
+	return g.furnished(p, func(string) error { return nil })
+}
+
+// furnished copies p for one run, changes the copy, and hands it to the user of
+// the run.
+func (g *Gates) furnished(p *prepared, change func(dir string) error) (dir string, done func(), err error) {
 	dir, err = g.scratch("run")
 	if err != nil {
 		return "", nil, err
 	}
-	if err := copyTree(p.dir, dir); err != nil {
-		remove(dir)
-		return "", nil, fmt.Errorf("copy checkout of %s: %w", tree, err)
+	err = copyTree(p.dir, dir)
+	if err == nil {
+		err = change(dir)
 	}
-	if err := g.o.Own(dir); err != nil {
+	if err == nil {
+		err = g.o.Own(dir)
+	}
+	if err == nil {
+		err = g.furnish(dir, p.shelf)
+	}
+	if err != nil {
 		remove(dir)
-		return "", nil, fmt.Errorf("own checkout of %s: %w", tree, err)
+		return "", nil, fmt.Errorf("lay out a checkout: %w", err)
 	}
 	return dir, func() { remove(dir) }, nil
 }
@@ -119,36 +133,30 @@ func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) 
 	if g.o.Setup != "" && slices.ContainsFunc(paths, suite.IsManifest) {
 		// What the manifests ask for is set up anew. A setup that builds the
 		// project may fail for want of the feature; then the parent's must do.
-		dir, err = g.export(ctx, parent, "run")
+		base, err := g.export(ctx, parent, "tree")
 		if err != nil {
 			return "", nil, err
 		}
-		done = func() { remove(dir) }
-		err = transplant(from.dir, dir, paths)
-		if err == nil {
-			err = g.setUp(ctx, parent, dir)
+		defer remove(base)
+		p := &prepared{dir: base}
+		if err = transplant(from.dir, base, paths); err == nil {
+			p.shelf, err = g.shelved(ctx, parent, base)
 		}
 		if err == nil {
-			return dir, done, nil
+			return g.furnished(p, func(string) error { return nil })
 		}
-		done()
 		if _, ok := errors.AsType[*setupError](err); !ok {
 			return "", nil, err
 		}
 	}
-	dir, done, err = g.checkout(ctx, parent)
+	p, err := g.prepare(ctx, parent)
 	if err != nil {
 		return "", nil, err
 	}
-	err = transplant(from.dir, dir, paths)
-	if err == nil {
-		err = g.o.Own(dir)
+	if p.setup != nil {
+		return "", nil, p.setup
 	}
-	if err != nil {
-		done()
-		return "", nil, fmt.Errorf("put the tests of %s into %s: %w", tree, parent, err)
-	}
-	return dir, done, nil
+	return g.furnished(p, func(dir string) error { return transplant(from.dir, dir, paths) })
 }
 
 func (g *Gates) export(ctx context.Context, tree, kind string) (string, error) {

@@ -84,6 +84,7 @@ type Gates struct {
 	held     map[string]parentRun    // by parent and acceptance
 	drawn    map[string][]string     // values of earlier runs of an acceptance, by feature
 	greens   *onTree                 // of the last candidate that was green
+	shelves  map[string]*shelf       // by what they were brought for
 	reds     map[string]onTree       // of the last candidate of a tests phase, by parent
 	doubted  map[string]bool         // features that were seen to pass and to fail on the same tree
 	feedback map[string]suite.Report // by directory and scope
@@ -139,6 +140,7 @@ func Open(o Options) (*Gates, error) {
 		parents:  map[string]suite.Report{},
 		drawn:    map[string][]string{},
 		held:     map[string]parentRun{},
+		shelves:  map[string]*shelf{},
 		reds:     map[string]onTree{},
 		doubted:  map[string]bool{},
 		feedback: map[string]suite.Report{},

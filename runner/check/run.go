@@ -22,6 +22,7 @@ const mostLog = 64 << 20 // of a run's output; more of it is not read, and so no
 func (g *Gates) run(ctx context.Context, r Runner, c sandbox.Command) (sandbox.Output, error) {
 	c.Env = append(slices.Clone(g.o.Env), c.Env...)
 	c.Read = append(slices.Clone(g.o.Read), c.Read...)
+	c.Read = append(c.Read, g.shelfDirs()...)
 	c.Write = append(slices.Clone(g.o.Write), c.Dir)
 	c.Timeout = g.o.Timeout
 	out, err := r.Run(ctx, c)
