@@ -59,10 +59,10 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 		if err != nil {
 			return nil, err
 		}
-		p = &prepared{dir: dir}
-		p.shelf, p.setup = g.shelved(ctx, tree, dir)
+		p = &prepared{}
+		p.dir, p.shelf, p.setup = g.ready(ctx, tree, dir)
 		if _, ok := errors.AsType[*setupError](p.setup); p.setup != nil && !ok {
-			remove(dir)
+			remove(p.dir)
 			return nil, p.setup
 		}
 	}
@@ -137,11 +137,11 @@ func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) 
 		if err != nil {
 			return "", nil, err
 		}
-		defer remove(base)
 		p := &prepared{dir: base}
 		if err = transplant(from.dir, base, paths); err == nil {
-			p.shelf, err = g.shelved(ctx, parent, base)
+			p.dir, p.shelf, err = g.ready(ctx, parent, base)
 		}
+		defer remove(p.dir)
 		if err == nil {
 			return g.furnished(p, func(string) error { return nil })
 		}
@@ -172,9 +172,6 @@ func (g *Gates) export(ctx context.Context, tree, kind string) (string, error) {
 }
 
 func (g *Gates) setUp(ctx context.Context, tree, dir string) error {
-	if g.o.Setup == "" {
-		return nil
-	}
 	if err := g.o.Own(dir); err != nil {
 		return fmt.Errorf("own checkout of %s: %w", tree, err)
 	}

@@ -33,50 +33,56 @@ type shelf struct {
 	paths []string // relative, also to a checkout
 }
 
-// shelved readies dir, in which a tree was just laid out and nothing else: from
-// the shelf, or by a run of the setup, which fills the shelf if it can. A setup
-// of which it is not sure what it depends on is run in every tree.
-func (g *Gates) shelved(ctx context.Context, tree, dir string) (*shelf, error) {
+// ready readies dir, in which a tree was just laid out and nothing else: from a
+// shelf, or by a run of the setup, which fills a shelf if it can. A setup of
+// which it is not sure what it depends on is run in every tree. What is ready is
+// the directory that it returns; dir is gone if that is another.
+func (g *Gates) ready(ctx context.Context, tree, dir string) (string, *shelf, error) {
+	if g.o.Setup == "" {
+		return dir, nil, nil
+	}
 	key, sure, err := shelfKey(dir, g.o.Setup)
 	if err != nil {
-		return nil, fmt.Errorf("look at what the setup of %s depends on: %w", tree, err)
-	}
-	if !sure {
-		return nil, g.setUp(ctx, tree, dir)
+		return dir, nil, fmt.Errorf("look at what the setup of %s depends on: %w", tree, err)
 	}
 	g.mu.Lock()
 	s, known := g.shelves[key]
 	g.mu.Unlock()
-	if known {
-		return s, nil
+	switch {
+	case !sure || known && s == nil:
+		return dir, nil, g.setUp(ctx, tree, dir)
+	case known:
+		return dir, s, nil
 	}
 	home, err := g.scratch("deps")
 	if err != nil {
-		return nil, err
+		return dir, nil, err
 	}
-	err = copyTree(dir, home)
-	if err != nil {
-		remove(home)
-		return nil, fmt.Errorf("copy checkout of %s: %w", tree, err)
+	if err = copyTree(dir, home); err != nil {
+		err = fmt.Errorf("copy checkout of %s: %w", tree, err)
 	}
-	before, err := look(home)
+	var before map[string]entry
+	if err == nil {
+		before, err = look(home)
+	}
 	if err == nil {
 		err = g.setUp(ctx, tree, home)
 	}
 	if err == nil {
 		s, err = stock(home, before)
 	}
-	if err != nil || s == nil {
+	if err != nil {
 		remove(home)
-		if err != nil {
-			return nil, err
-		}
-		return nil, g.setUp(ctx, tree, dir) // it did more than bring packages
+		return dir, nil, err
 	}
 	g.mu.Lock()
-	g.shelves[key] = s
+	g.shelves[key] = s // nil: it does more than bring packages
 	g.mu.Unlock()
-	return s, nil
+	if s == nil {
+		remove(dir)
+		return home, nil, nil
+	}
+	return dir, s, nil
 }
 
 // entry is what can be seen of a file without reading it.
@@ -254,7 +260,9 @@ func (g *Gates) shelfDirs() []string {
 	defer g.mu.Unlock()
 	var dirs []string
 	for _, s := range g.shelves {
-		dirs = append(dirs, s.dir)
+		if s != nil {
+			dirs = append(dirs, s.dir)
+		}
 	}
 	slices.Sort(dirs)
 	return dirs
