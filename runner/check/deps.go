@@ -61,7 +61,7 @@ func (g *Gates) ready(ctx context.Context, tree, dir string) (string, *shelf, er
 	if err = copyTree(dir, home); err != nil {
 		err = fmt.Errorf("copy checkout of %s: %w", tree, err)
 	}
-	var before map[string]entry
+	var before map[string]glance
 	if err == nil {
 		before, err = look(home)
 	}
@@ -85,20 +85,20 @@ func (g *Gates) ready(ctx context.Context, tree, dir string) (string, *shelf, er
 	return dir, s, nil
 }
 
-// entry is what can be seen of a file without reading it.
-type entry struct {
+// A glance is what can be seen of a file without reading it.
+type glance struct {
 	mode fs.FileMode
 	size int64
 	time int64
 }
 
-func look(dir string) (map[string]entry, error) {
+func look(dir string) (map[string]glance, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	seen := map[string]entry{}
+	seen := map[string]glance{}
 	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == "." {
 			return err
@@ -107,7 +107,7 @@ func look(dir string) (map[string]entry, error) {
 		if err != nil {
 			return err
 		}
-		e := entry{mode: info.Mode()}
+		e := glance{mode: info.Mode()}
 		if !d.IsDir() {
 			e.size, e.time = info.Size(), info.ModTime().UnixNano()
 		}
@@ -120,7 +120,7 @@ func look(dir string) (map[string]entry, error) {
 // stock makes a shelf of home, in which a setup has run. Nil: it changed files of
 // the tree, made other things than packages, or packages that lead back into
 // the tree.
-func stock(home string, before map[string]entry) (*shelf, error) {
+func stock(home string, before map[string]glance) (*shelf, error) {
 	after, err := look(home)
 	if err != nil {
 		return nil, fmt.Errorf("look at what the setup made: %w", err)
@@ -187,7 +187,7 @@ func stock(home string, before map[string]entry) (*shelf, error) {
 // packages are the directories that hold packages and nothing else.
 var packages = map[string]bool{"node_modules": true, ".venv": true, "venv": true, "vendor": true, ".bundle": true}
 
-func below(p string, tree map[string]entry) bool {
+func below(p string, tree map[string]glance) bool {
 	dir := path.Dir(p)
 	_, ok := tree[dir]
 	return ok || dir == "."
