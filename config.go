@@ -22,6 +22,8 @@ type config struct {
 	Spec, Features   string
 	Model            string
 	Script           string // the file, if the model is script:<file>
+	ReviewModel      string // "": none
+	ReviewScript     string
 	APIKey           secret
 	BaseURL          string
 	ReasoningEffort  string
@@ -64,6 +66,7 @@ var inputs = []input{
 	{"spec", "SPEC.md", "a path, issue:N, or the text itself", "What to build.", text(func(c *config) *string { return &c.Spec })},
 	{"features", "", "a path", "A feature list of your own; then none is drawn up.", text(func(c *config) *string { return &c.Features })},
 	{"model", "", "a model's name, or script:<file>", "The model that writes the code.", setModel},
+	{"review-model", "", "a model's name, or script:<file>", "A second model of the same provider, which sees each feature that passed and may veto it, never approve it.", setReviewModel},
 	{"api-key", "", "a key", "The provider's key. On a laptop: the environment variable AUTONOMOUS_LOOP_API_KEY.", secretText(func(c *config) *secret { return &c.APIKey })},
 	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's chat completions.", setURL},
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
@@ -191,20 +194,28 @@ func truth(set func(*config, bool)) func(*config, string) error {
 	}
 }
 
-func setModel(c *config, v string) error {
-	c.Model = v
+func setModel(c *config, v string) (err error) {
+	c.Model, c.Script, err = modelName(v)
+	return err
+}
+
+func setReviewModel(c *config, v string) (err error) {
+	c.ReviewModel, c.ReviewScript, err = modelName(v)
+	return err
+}
+
+// modelName reads a model's name; script is the file of a scripted one.
+func modelName(v string) (name, script string, err error) {
 	file, scripted := strings.CutPrefix(v, "script:")
-	if scripted && file == "" {
-		return errors.New("the file is missing")
+	switch {
+	case scripted && file == "":
+		return "", "", errors.New("the file is missing")
+	case strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }):
+		return "", "", errNot
+	case scripted:
+		return v, file, nil
 	}
-	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
-		return errNot
-	}
-	c.Script = file
-	if !scripted {
-		c.Script = ""
-	}
-	return nil
+	return v, "", nil
 }
 
 func setURL(c *config, v string) error {

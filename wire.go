@@ -156,19 +156,24 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, usage(err)
 	}
-	client, err := s.model(env, c)
+	client, err := s.model(ctx, env, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Probe(ctx); err != nil {
-		return nil, err
+	var reviewer check.Reviewer
+	if c.ReviewModel != "" {
+		second := c
+		second.Model, second.Script = c.ReviewModel, c.ReviewScript
+		if reviewer, err = s.model(ctx, env, second); err != nil {
+			return nil, fmt.Errorf("input review-model: %w", err)
+		}
 	}
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
 		return nil, err
 	}
 	gates, err := check.Open(check.Options{
-		Trees: r, Browser: accepter(page), Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
+		Trees: r, Browser: accepter(page), Review: reviewer, Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
 		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
 		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
 	})
@@ -222,7 +227,9 @@ const grace = 4 * time.Minute
 // newLineage draws the id of a loop.
 func newLineage() string { return strings.ToLower(crand.Text()[:12]) }
 
-func (s *session) model(env environment, c config) (*model.Client, error) {
+// model opens the model that c names and sees that it answers. It belongs to the
+// session, which closes it.
+func (s *session) model(ctx context.Context, env environment, c config) (*model.Client, error) {
 	prices, err := model.ParsePrices([]byte(cmp.Or(c.Prices, "{}")))
 	if err != nil {
 		return nil, fmt.Errorf("input prices: %w", err)
@@ -250,7 +257,7 @@ func (s *session) model(env environment, c config) (*model.Client, error) {
 	if c.LoopConfig.CostBudget > 0 && c.Script == "" && !client.Priced() {
 		return nil, fmt.Errorf("input cost-budget: the price of %s is not known; add it with the input prices, or set cost-budget to 0", c.Model)
 	}
-	return client, nil
+	return client, client.Probe(ctx)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -44,12 +44,18 @@ func (g *Gates) canaries(ctx context.Context, j *judgement) error {
 		return err
 	}
 	defer done()
-	placed, err := g.place(dir, only(changed, suite.IsTest))
+	placed, err := g.place(dir, only(changed, suite.IsTest), mostChanged)
+	if err == nil && len(placed) == 0 {
+		var old []string
+		if old, err = testFiles(dir); err == nil {
+			placed, err = g.place(dir, old, mostOld)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	if len(placed) == 0 {
-		j.note("No canary could be placed: none of the test files that changed is in a language that the harness can write tests in.")
+		j.note("No canary could be placed: there is no test file in a language that the harness can write tests in.")
 		return nil
 	}
 	run, err := g.test(ctx, g.o.Run, dir, "")
@@ -74,9 +80,29 @@ func (g *Gates) canaries(ctx context.Context, j *judgement) error {
 	return nil
 }
 
-// place adds canaries to those of files, in dir, whose language is known.
-func (g *Gates) place(dir string, files []string) ([]canary, error) {
-	const most = 20
+// How many files get canaries: of those that the candidate changed, and of the
+// others if it changed none.
+const mostChanged, mostOld = 20, 3
+
+// testFiles are the test files of the tree in dir.
+func testFiles(dir string) ([]string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	var files []string
+	_, err = suite.AnyFile(root, func(p string) bool {
+		if suite.IsTest(p) {
+			files = append(files, p)
+		}
+		return false
+	})
+	return files, err
+}
+
+// place adds canaries to the first of files, in dir, whose language is known.
+func (g *Gates) place(dir string, files []string, most int) ([]canary, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err

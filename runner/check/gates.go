@@ -51,6 +51,7 @@ const (
 type Options struct {
 	Trees   Trees
 	Browser Browser                 // nil: none on this machine
+	Review  Reviewer                // nil: none
 	Run     Runner                  // for judgements; best as a user whom the agent's commands cannot touch
 	Own     func(path string) error // gives path and all below it to the user of Run; nil: nothing to do
 	Work    Runner                  // for Feedback, as the user of the agent's work tree; nil: Run
@@ -175,7 +176,7 @@ func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, 
 		return nil
 	}
 	if err := ask(gates); err != nil {
-		return runner.Verdict{Usage: j.verdict.Usage}, err
+		return runner.Verdict{}, err
 	}
 	// The guards are asked of a candidate that failed, too: why it failed may be
 	// that somebody tried to make it pass.
@@ -185,6 +186,11 @@ func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, 
 		}
 		if err := ask(guards); err != nil {
 			return runner.Verdict{}, err
+		}
+	}
+	if c.Phase != runner.Tests {
+		if err := ask([]gate{g.review}); err != nil {
+			return runner.Verdict{Usage: j.verdict.Usage}, err
 		}
 	}
 	if !j.decided() {

@@ -42,8 +42,8 @@ type failure struct {
 // key names a conversation of the script, from its first line: what precedes
 // the number of the turn in an entry's name.
 var (
-	entryKey = regexp.MustCompile(`^(?:plan(?:-[1-9]\d*)?|compact/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
-	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan)(?: round=(\d+))?|(compact) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+))\s*$`)
+	entryKey = regexp.MustCompile(`^(?:plan(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
+	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+))\s*$`)
 )
 
 // conversation is the key that the first line of a user message names.
@@ -62,7 +62,7 @@ func conversation(content string) (string, bool) {
 	case m[1] != "":
 		return "plan" + round(m[2]), true
 	case m[3] != "":
-		return "compact/" + m[4], true
+		return m[3] + "/" + m[4], true
 	}
 	return path.Join(m[5], m[6], m[7]) + round(m[8]), true
 }
@@ -102,7 +102,7 @@ func (s script) entry(name, body string, line int) error {
 	arg = strings.TrimSpace(arg)
 	number := path.Base(key)
 	if n, err := strconv.Atoi(number); err != nil || n < 1 || strconv.Itoa(n) != number || !entryKey.MatchString(strings.TrimSuffix(key, "/"+number)) {
-		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn>, plan[-<round>]/<turn> or compact/<feature>/<turn>", key)
+		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn>, plan[-<round>]/<turn> compact/<feature>/<turn> or review/<feature>/<turn>", key)
 	}
 	t := s[key]
 	if t == nil {

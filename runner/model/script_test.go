@@ -20,6 +20,8 @@ const addition = `Notes about the script.
 [{"id": "add-001"}]
 -- plan-1/1 say --
 [{"id": "add-002"}]
+-- review/add-001/1 say --
+{"veto": false}
 -- compact/add-001/1 say --
 So far so good.
 -- add-001/1/tests/1 say --
@@ -147,10 +149,11 @@ func TestScriptTellsAWholePhase(t *testing.T) {
 func TestScriptFindsTheConversation(t *testing.T) {
 	c := scripted1(t)
 	for line, want := range map[string]string{
-		"[loop] plan":                    `[{"id": "add-001"}]`,
-		"[loop] plan round=0":            `[{"id": "add-001"}]`,
-		"[loop] plan round=1":            `[{"id": "add-002"}]`,
-		"[loop] compact feature=add-001": "So far so good.",
+		"[loop] plan":                                          `[{"id": "add-001"}]`,
+		"[loop] plan round=0":                                  `[{"id": "add-001"}]`,
+		"[loop] plan round=1":                                  `[{"id": "add-002"}]`,
+		"[loop] compact feature=add-001":                       "So far so good.",
+		"[loop] review feature=add-001":                        "{\"veto\": false}",
 		"[loop] feature=add-001 attempt=2 phase=tests round=0": "late",
 	} {
 		reply, err := c.Complete(t.Context(), begin(line))
