@@ -28,6 +28,7 @@ var commands = []command{
 	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
 	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
+	{"verify", "[flags] [feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
 	{"demo", "[directory]", "build a small project from its spec with a scripted model, without any key", demo},
 	{"help", "", "say what there is", nil},
 }
@@ -63,6 +64,8 @@ type flags struct {
 	values map[string]string
 	repo   string
 	out    string
+	json   bool
+	seen   string
 	args   []string // the command line, for a child
 	rest   []string
 	getenv func(string) string
@@ -74,15 +77,23 @@ func parseFlags(command string, args []string) (*flags, error) {
 	set.SetOutput(io.Discard)
 	set.StringVar(&f.repo, "repo", ".", "")
 	set.StringVar(&f.out, "out", "", "")
+	if command == "verify" {
+		set.BoolVar(&f.json, "json", false, "")
+		set.StringVar(&f.seen, "seen", "", "")
+	}
 	for _, in := range inputs {
 		if !in.secretInput() {
 			set.Func(in.name, in.doc, func(v string) error { f.values[in.name] = v; return nil })
 		}
 	}
-	if err := set.Parse(args); err != nil {
-		return nil, fmt.Errorf("%w; see autonomous-loop help", err)
+	for len(args) > 0 { // flags may stand behind what is not one
+		if err := set.Parse(args); err != nil {
+			return nil, fmt.Errorf("%w; see autonomous-loop help", err)
+		}
+		if args = set.Args(); len(args) > 0 {
+			f.rest, args = append(f.rest, args[0]), args[1:]
+		}
 	}
-	f.rest = set.Args()
 	return f, nil
 }
 
@@ -114,7 +125,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.doc)
 	}
-	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here\n  --out DIR                where report.html, result.json and the rest are copied to\n")
+	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   verify tells what it found as JSON\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
 	for _, in := range inputs {
 		if in.secretInput() {
 			continue
@@ -125,7 +136,7 @@ Commands:
 		}
 		fmt.Fprintf(w, "  --%-22s %s Takes %s.%s\n", in.name, in.doc, in.takes, def)
 	}
-	fmt.Fprint(w, "\nThe key comes from the environment: AUTONOMOUS_LOOP_API_KEY or OPENAI_API_KEY.\n\nExit codes: 0 complete, handed over, waiting or stopped at a limit; 1 something has\nto be mended; 2 an input is wrong; 3 the loop's branches are damaged, foreign or\ndeleted; 4 sessions died one after the other.\n")
+	fmt.Fprint(w, "\nThe key comes from the environment: AUTONOMOUS_LOOP_API_KEY or OPENAI_API_KEY.\n\nExit codes: 0 complete, handed over, waiting or stopped at a limit; 1 something has\nto be mended; 2 an input is wrong; 3 the loop's branches are damaged, foreign or\ndeleted; 4 sessions died one after the other; 5 verify: a proof does not hold.\n")
 }
 
 // runLocal is `run` on a laptop: the parent of a chain of sessions, or one of

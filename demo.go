@@ -47,7 +47,7 @@ func demo(ctx context.Context, env environment, f *flags) error {
 		return err
 	}
 	if len(f.rest) > 1 {
-		return usage(fmt.Errorf("demo takes one directory; put flags before it: demo --out DIR %s", f.rest[0]))
+		return usage(fmt.Errorf("demo takes one directory, not %q", f.rest))
 	}
 	if len(f.rest) > 0 {
 		source = os.DirFS(f.rest[0])

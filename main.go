@@ -65,6 +65,7 @@ const (
 	exitUsage   = 2 // an input is wrong; nothing was done
 	exitState   = 3 // the loop's branches are damaged, foreign or deleted; nothing was done
 	exitCrashed = 4 // sessions died one after the other (on a laptop)
+	exitBroken  = 5 // verify: a proof does not hold
 )
 
 func exitCode(err error) int {
@@ -80,8 +81,11 @@ func exitCode(err error) int {
 	if said, ok := errors.AsType[*sessionError](err); ok {
 		return said.code
 	}
-	if errors.Is(err, errCrashes) {
+	switch {
+	case errors.Is(err, errCrashes):
 		return exitCrashed
+	case errors.Is(err, errBroken):
+		return exitBroken
 	}
 	return exitFailed
 }

@@ -133,13 +133,10 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, usage(err)
 	}
-	box, err := sandbox.Open(ctx, sandbox.Options{Isolation: c.Isolation, Dir: filepath.Join(dir, "sandbox"), Path: env.getenv("PATH")})
+	box, err := s.sandbox(ctx, env, c, dir)
 	if err != nil {
 		return nil, err
 	}
-	s.close = append(s.close, box.Close)
-	s.rung = box.Rung()
-
 	uid, gid := box.User()
 	r, err := openRepo(ctx, c, p, dir, &repo.Owner{UID: uid, GID: gid}, env.now)
 	if err != nil {
@@ -172,11 +169,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, err
 	}
-	gates, err := check.Open(check.Options{
-		Trees: r, Browser: accepter(page), Review: reviewer, Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
-		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
-		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
-	})
+	gates, err := openGates(env, c, r, page, reviewer, box, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +211,27 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		},
 	}
 	return s, nil
+}
+
+// sandbox opens what everything is run in that somebody else has written.
+func (s *session) sandbox(ctx context.Context, env environment, c config, dir string) (*sandbox.Sandbox, error) {
+	box, err := sandbox.Open(ctx, sandbox.Options{Isolation: c.Isolation, Dir: filepath.Join(dir, "sandbox"), Path: env.getenv("PATH")})
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, box.Close)
+	s.rung = box.Rung()
+	return box, nil
+}
+
+// openGates opens the gates on a repository. reviewer is nil where no model is
+// asked.
+func openGates(env environment, c config, r *repo.Repo, page *browser.Browser, reviewer check.Reviewer, box *sandbox.Sandbox, dir string) (*check.Gates, error) {
+	return check.Open(check.Options{
+		Trees: r, Browser: accepter(page), Review: reviewer, Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
+		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
+		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
+	})
 }
 
 // grace is what a session has for putting in order what a limit interrupted.

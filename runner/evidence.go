@@ -139,14 +139,10 @@ func (f Flaw) Error() string {
 // the first to the last, as far as the chain reaches, and what is wrong.
 func (st State) CheckEvidence(files []File) ([]Record, []Flaw) {
 	have := map[string]File{} // by name
-	kept := map[string]string{}
 	for _, f := range files {
 		have[f.Name] = f
-		if isRecord(f.Name) {
-			kept[Hash(f.Data)] = f.Name
-		}
 	}
-	records, flaws := st.walk(have, kept)
+	records, flaws := st.walk(files)
 	last, earlier := map[string]Record{}, map[string]bool{} // name and hash of what a record of the chain vouches for
 	for _, r := range records {
 		last[r.Feature] = r
@@ -170,34 +166,58 @@ func isRecord(name string) bool {
 	return ok && err == nil
 }
 
-// walk follows the chain from its head to the first record. What it meets it
-// takes out of kept; what is left there does not belong to the chain.
-func (st State) walk(have map[string]File, kept map[string]string) (records []Record, flaws []Flaw) {
+// walk follows the chain from its head to the first record. Every record that
+// it does not meet does not belong to it.
+func (st State) walk(files []File) (records []Record, flaws []Flaw) {
 	broken := func(format string, args ...any) {
 		flaws = append(flaws, Flaw{"", fmt.Errorf("the chain of evidence is broken: "+format, args...)})
 	}
+	type kept struct {
+		File
+		hash string
+	}
+	var left []kept
+	for _, f := range files {
+		if isRecord(f.Name) {
+			left = append(left, kept{f, Hash(f.Data)})
+		}
+	}
+	take := func(hash string) (File, bool) {
+		i := slices.IndexFunc(left, func(f kept) bool { // a copy has the same hash under another name
+			var r Record
+			return f.hash == hash && json.Unmarshal(f.Data, &r) == nil && r.name() == f.Name
+		})
+		if i < 0 {
+			i = slices.IndexFunc(left, func(f kept) bool { return f.hash == hash })
+		}
+		if i < 0 {
+			return File{}, false
+		}
+		f := left[i].File
+		left = slices.Delete(left, i, i+1)
+		return f, true
+	}
 	next := Record{Number: st.Evidence.Length + 1, Transaction: st.Serial + 1, Prev: st.Evidence.Head}
 	for next.Number > 1 {
-		name, ok := kept[next.Prev]
+		f, ok := take(next.Prev)
 		if !ok {
 			broken("record %d (sha256 %.12s) was removed or replaced", next.Number-1, next.Prev)
 			break
 		}
-		delete(kept, next.Prev)
 		var r Record
-		if err := json.Unmarshal(have[name].Data, &r); err != nil {
-			broken("%s cannot be read: %v", name, err)
+		if err := json.Unmarshal(f.Data, &r); err != nil {
+			broken("%s cannot be read: %v", f.Name, err)
 			break
 		}
 		switch {
 		case r.Number != next.Number-1:
-			broken("%s is number %d where %d belongs", name, r.Number, next.Number-1)
-		case name != r.name():
-			broken("%s is the record %d of %s", name, r.Number, r.Feature)
+			broken("%s is number %d where %d belongs", f.Name, r.Number, next.Number-1)
+		case f.Name != r.name():
+			broken("%s is the record %d of %s", f.Name, r.Number, r.Feature)
 		case r.Lineage != st.Lineage:
-			broken("%s belongs to loop %s", name, r.Lineage)
+			broken("%s belongs to loop %s", f.Name, r.Lineage)
 		case r.Transaction >= next.Transaction:
-			broken("%s is of transaction %d, and the one after it of %d", name, r.Transaction, next.Transaction)
+			broken("%s is of transaction %d, and the one after it of %d", f.Name, r.Transaction, next.Transaction)
 		}
 		records = append(records, r)
 		next = r
@@ -206,8 +226,8 @@ func (st State) walk(have map[string]File, kept map[string]string) (records []Re
 		broken("the first record names one before it")
 	}
 	if len(flaws) == 0 {
-		for _, hash := range slices.Sorted(maps.Keys(kept)) {
-			broken("%s (sha256 %.12s) does not belong to it", kept[hash], hash)
+		for _, f := range left {
+			broken("%s (sha256 %.12s) does not belong to it", f.Name, f.hash)
 		}
 	}
 	slices.Reverse(records)

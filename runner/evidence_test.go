@@ -122,6 +122,7 @@ func TestForgedEvidenceIsNoticed(t *testing.T) {
 				}
 			}
 		}, "c: no record of the chain is about it"},
+		{"a record copied", func(s *shelf) { s.files["evidence/c/record-001.json"] = s.files[first] }, "evidence/c/record-001.json (sha256"},
 		{"another feature's record in its place", func(s *shelf) { s.files["evidence/a/record-001.json"] = s.files[second] }, "record 1 (sha256"},
 		{"passes forged", func(s *shelf) {
 			s.st.Features[2].Status, s.st.Features[2].Commit = Complete, "c2"

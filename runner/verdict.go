@@ -37,12 +37,13 @@ type Broken struct {
 
 // A Gate is one check of a verdict, with its evidence.
 type Gate struct {
-	Name   string `json:"name"` // red, green, regression, acceptance, ...
-	Passed bool   `json:"passed"`
-	Reason string `json:"reason,omitempty"`
-	Tree   string `json:"tree,omitempty"` // the tree that was judged
-	Counts Counts `json:"counts"`
-	Millis int64  `json:"millis"`
+	Name   string  `json:"name"` // red, green, regression, acceptance, ...
+	Passed bool    `json:"passed"`
+	Result Outcome `json:"result,omitempty"` // why it did not pass: failed, invalid, inconclusive
+	Reason string  `json:"reason,omitempty"`
+	Tree   string  `json:"tree,omitempty"` // the tree that was judged
+	Counts Counts  `json:"counts"`
+	Millis int64   `json:"millis"`
 
 	Runs     []Run     `json:"runs,omitempty"`     // what the gate looked at, in order
 	Findings []Finding `json:"findings,omitempty"` // what it found besides, blocking or not

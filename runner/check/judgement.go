@@ -53,7 +53,7 @@ func (j *judgement) saw(r recorded) { j.runs = append(j.runs, r.Commands...) }
 // later one finds that the proof was tampered with.
 func (j *judgement) decide(name, tree string, f finding) {
 	j.verdict.Gates = append(j.verdict.Gates, runner.Gate{
-		Name: name, Passed: f.passed(), Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(), Runs: j.runs,
+		Name: name, Passed: f.passed(), Result: f.Outcome, Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(), Runs: j.runs,
 	})
 	v := &j.verdict
 	switch {
