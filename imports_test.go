@@ -52,7 +52,7 @@ var libraries = map[string]string{
 	"golang.org/x/tools/txtar":                      "runner/model test: runner/audit runner/check", // scripts
 	"gopkg.in/yaml.v3":                              "main internal/fakegithub",
 	"github.com/getkin/kin-openapi":                 "internal/fakegithub/oracle",
-	"github.com/santhosh-tekuri/jsonschema/v6":      "test: runner/plan",
+	"github.com/santhosh-tekuri/jsonschema/v6":      "test: main runner/plan",
 	"github.com/rogpeppe/go-internal/testscript":    "test: main",
 	"github.com/google/go-cmp/cmp":                  "test: " + strings.Join(slices.Sorted(maps.Keys(arrows)), " "),
 }

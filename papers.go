@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/report"
@@ -22,7 +21,7 @@ func papers(ctx context.Context, r library, j *journal, v report.View) runner.Pa
 	j.mu.Lock()
 	v.Events = append([]runner.Event(nil), j.events...)
 	j.mu.Unlock()
-	v.Verdicts, v.Images = evidence(context.WithoutCancel(ctx), r)
+	v.Records, v.Images = evidence(context.WithoutCancel(ctx), r, v.State)
 
 	var p runner.Papers
 	add := func(to *[]runner.File, name string, data []byte, err error) {
@@ -52,27 +51,31 @@ func papers(ctx context.Context, r library, j *journal, v report.View) runner.Pa
 	return p
 }
 
-// evidence reads the verdicts and pictures of the completed features. They are
+// evidence reads the records and pictures of the completed features. They are
 // for people to look at: without them the report is poorer, not wrong.
-func evidence(ctx context.Context, r library) (map[string]runner.Verdict, map[string][]byte) {
-	verdicts, images := map[string]runner.Verdict{}, map[string][]byte{}
+func evidence(ctx context.Context, r library, st runner.State) (map[string]runner.Record, map[string][]byte) {
+	records, images := map[string]runner.Record{}, map[string][]byte{}
 	files, err := r.StateFiles(ctx, "evidence/")
 	if err != nil {
-		return verdicts, images
+		return records, images
 	}
 	for _, f := range files {
 		id, name, _ := strings.Cut(strings.TrimPrefix(f.Name, "evidence/"), "/")
-		switch path.Base(name) {
-		case "verdict.json":
-			var v runner.Verdict
-			if json.Unmarshal(f.Data, &v) == nil {
-				verdicts[id] = v
+		feature, ok := st.Feature(id)
+		if !ok || feature.Evidence == nil {
+			continue
+		}
+		switch name {
+		case feature.Evidence.Record:
+			var r runner.Record
+			if json.Unmarshal(f.Data, &r) == nil {
+				records[id] = r
 			}
 		case "screenshot.png":
 			images[id] = f.Data
 		}
 	}
-	return verdicts, images
+	return records, images
 }
 
 func jsonLines(events []runner.Event) ([]byte, error) {

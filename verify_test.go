@@ -8,12 +8,18 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/verify"
 )
@@ -130,6 +136,7 @@ func TestVerify(t *testing.T) {
 }
 
 func verifyHonest(t *testing.T, remote string) {
+	conforms(t, forger{t, remote})
 	before := fingerprint(t, remote)
 	proofs, res, code := prove(t, remote)
 	if code != 0 || !res.Holds || len(res.Features) != 2 {
@@ -168,6 +175,78 @@ func verifyHonest(t *testing.T, remote string) {
 	}
 	if _, code, err := play(t, "verify", "--repo", remote, "--loop", "other"); code != exitState {
 		t.Errorf("a loop that is not there: exit code %d, %v", code, err)
+	}
+}
+
+// conforms holds the evidence of a real loop against its published schema, and
+// the schema against the types.
+func conforms(t *testing.T, f forger) {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile("docs/evidence.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, files := f.state()
+	records := 0
+	for name, data := range files {
+		if !strings.Contains(name, "/record-") {
+			continue
+		}
+		records++
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err == nil {
+			err = schema.Validate(v)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var r runner.Record
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range r.Gates {
+			ran := map[string]bool{"red": true, "green": true, "revert": true}
+			if len(g.Runs) == 0 && ran[g.Name] {
+				t.Errorf("%s: gate %s keeps no run", name, g.Name)
+			}
+		}
+		if want := string(report.Record(r)); want != string(files[path.Dir(name)+"/README.md"]) {
+			t.Errorf("%s: the page beside it says something else", name)
+		}
+		// The negative control: a field that nobody knows, and one that is missing.
+		for old, spoilt := range map[string]string{`"number":`: `"nonsense": 1, "number":`, `"tree":`: `"three":`} {
+			v, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.Replace(string(data), old, spoilt, 1)))
+			if err != nil || schema.Validate(v) == nil {
+				t.Errorf("%s: the schema takes anything: %v", name, err)
+			}
+		}
+	}
+	if records != 2 {
+		t.Errorf("%d records", records)
+	}
+	var s struct {
+		Properties map[string]any
+		Defs       map[string]struct{ Properties map[string]any } `json:"$defs"`
+	}
+	if err := json.Unmarshal(read(t, "docs/evidence.schema.json"), &s); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		value      any
+		properties map[string]any
+	}{
+		{runner.Record{}, s.Properties}, {runner.Gate{}, s.Defs["gate"].Properties}, {runner.Run{}, s.Defs["run"].Properties},
+		{runner.Finding{}, s.Defs["finding"].Properties}, {runner.Counts{}, s.Defs["counts"].Properties},
+	} {
+		var fields []string
+		for i := range reflect.TypeOf(tt.value).NumField() {
+			name, _, _ := strings.Cut(reflect.TypeOf(tt.value).Field(i).Tag.Get("json"), ",")
+			fields = append(fields, name)
+		}
+		slices.Sort(fields)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(tt.properties)), fields); diff != "" {
+			t.Errorf("%T (-schema +type):\n%s", tt.value, diff)
+		}
 	}
 }
 

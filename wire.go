@@ -205,7 +205,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
 		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Intake: intake, Event: turn, Transcript: &journal.transcript}),
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
-		Now: env.now, Notify: journal.take,
+		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			return papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
 		},

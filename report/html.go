@@ -21,6 +21,10 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"day":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	"short":     func(s string) string { return s[:min(len(s), 10)] },
 	"ended":     ended,
+	"seconds":   seconds,
+	"ran":       ranOn,
+	"finding":   finding,
+	"count":     count,
 }).Parse(page))
 
 // HTML is the report: one file with everything in it, that opens anywhere and
@@ -29,7 +33,8 @@ func HTML(v View) ([]byte, error) {
 	type row struct {
 		runner.Feature
 		Standing string
-		Verdict  runner.Verdict
+		Record   runner.Record
+		Runs     int // kept with the record
 		Image    template.URL
 		Blocked  bool
 	}
@@ -43,7 +48,10 @@ func HTML(v View) ([]byte, error) {
 		Percent: percent(v.Result.FeaturesCompleted, v.Result.FeaturesTotal),
 	}
 	for _, f := range v.State.Features {
-		r := row{Feature: f, Standing: standing(f, v.State), Verdict: v.Verdicts[f.ID], Blocked: v.State.Blocked(f)}
+		r := row{Feature: f, Standing: standing(f, v.State), Record: v.Records[f.ID], Blocked: v.State.Blocked(f)}
+		for _, g := range r.Record.Gates {
+			r.Runs += len(g.Runs)
+		}
 		if png := v.Images[f.ID]; len(png) > 0 {
 			// A data URL of our own making: the content is base64 and the type fixed.
 			r.Image = template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // see the line above

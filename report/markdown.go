@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -59,7 +60,7 @@ func body(v View) string {
 		b.WriteString("| | feature | what | attempts | |\n|---|---|---|---|---|\n")
 	}
 	for _, f := range v.State.Features {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %d | %s |\n", mark(f, v.State), code(f.ID), cell(f.Description, 90), f.Attempts, proof(f, v))
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", mark(f, v.State), evidence(f, v), cell(f.Description, 90), f.Attempts, proof(f, v))
 	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(&b, "\n> ⚠️ %s\n", inline(w))
@@ -74,7 +75,11 @@ func body(v View) string {
 	if v.Isolation != "" {
 		fmt.Fprintf(&b, " · isolation: %s", inline(v.Isolation))
 	}
-	fmt.Fprintf(&b, " · transaction %d</sub>\n", v.State.Serial)
+	fmt.Fprintf(&b, " · transaction %d", v.State.Serial)
+	if d := v.State.Digest(); d != "" {
+		fmt.Fprintf(&b, ", state `%.12s`", d)
+	}
+	b.WriteString("</sub>\n")
 	return cut(b.String())
 }
 
@@ -89,17 +94,30 @@ func proof(f runner.Feature, v View) string {
 		return words
 	}
 	var gates []string
-	for _, g := range v.Verdicts[f.ID].Gates {
-		n := fmt.Sprintf("%d/%d", g.Counts.Passed, g.Counts.Run)
-		if strings.HasSuffix(g.Name, "red") { // what has to fail
-			n = fmt.Sprintf("%d failed first", g.Counts.Failed)
+	for _, g := range v.Records[f.ID].Gates {
+		said := cell(g.Name, 20)
+		switch n := g.Counts; {
+		case n == (runner.Counts{}):
+		case strings.HasSuffix(g.Name, "red") || g.Name == "revert": // what has to fail
+			said += fmt.Sprintf(" %d failed", n.Failed)
+		default:
+			said += fmt.Sprintf(" %d/%d", n.Passed, n.Run)
 		}
-		gates = append(gates, cell(g.Name, 20)+" "+n)
+		gates = append(gates, said)
 	}
 	if len(gates) > 0 {
 		words += " (" + strings.Join(gates, ", ") + ")"
 	}
 	return words
+}
+
+// evidence is a feature's id, with a link to what it was proved by.
+func evidence(f runner.Feature, v View) string {
+	id := "`" + code(f.ID) + "`"
+	if f.Status != runner.Complete || v.Links.StateURL == "" {
+		return id
+	}
+	return "[" + id + "](" + v.Links.StateURL + "/evidence/" + url.PathEscape(f.ID) + ")"
 }
 
 // most is how much a comment or summary may hold, with room to spare.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,21 +54,46 @@ func sample() View {
 	for i := range st.Features {
 		st.Features[i].Frozen = st.Features[i].AcceptanceHash()
 	}
+	st.Features[0].Evidence.Record = "record-002.json"
+	st.Features[0].Evidence.Files = map[string]string{"record-002.json": strings.Repeat("5", 64), "green.txt": strings.Repeat("3", 64), "screenshot.png": strings.Repeat("4", 64)}
+	state, list, err := runner.Encode(st)
+	if err != nil {
+		panic(err)
+	}
+	if st, err = runner.Decode(state, list); err != nil { // so that it has a digest
+		panic(err)
+	}
 	v := View{
 		State: st, Result: st.Result(runner.Continue), Now: noon, Isolation: "landlock",
 		Links: Links{
 			Repository: "octo/app", Branch: "autonomous-loop/main", BranchURL: "https://github.example/octo/app/tree/autonomous-loop/main",
 			StateURL: "https://github.example/octo/app/tree/autonomous-loop-state/main", RunURL: "https://github.example/octo/app/actions/runs/101", Resume: "gh workflow run loop.yml",
 		},
-		Verdicts: map[string]runner.Verdict{"list-001": {Outcome: runner.Verified, Gates: []runner.Gate{
-			{Name: "red", Passed: true, Tree: "0123456789abcdef", Counts: runner.Counts{Run: 2, Failed: 2}, Millis: 300},
-			{Name: "green", Passed: true, Tree: "0123456789abcdef", Counts: runner.Counts{Run: 5, Passed: 5}, Millis: 400},
-		}}},
-		Images: map[string][]byte{"list-001": []byte("\x89PNG")},
-		Events: []runner.Event{{Time: noon, Step: "verdict", Feature: "list-001", Outcome: runner.Verified, Text: "<script>alert(1)</script>"}},
+		Records: map[string]runner.Record{"list-001": record()},
+		Images:  map[string][]byte{"list-001": []byte("\x89PNG")},
+		Events:  []runner.Event{{Time: noon, Step: "verdict", Feature: "list-001", Outcome: runner.Verified, Text: "<script>alert(1)</script>"}},
 	}
 	v.Result.Warnings = []string{"no permission @all"}
 	return v
+}
+
+// record is the evidence of the sample's verified feature.
+func record() runner.Record {
+	return runner.Record{
+		Schema: 1, Number: 2, Prev: strings.Repeat("ab", 32), Loop: "main", Lineage: "l1", Transaction: 12, Session: 2, Run: "101", Time: noon,
+		Feature: "list-001", Description: "A page with the list, thanks @octocat", Attempt: 2, Row: strings.Repeat("1", 64), Acceptance: strings.Repeat("2", 64),
+		Parent: "ba5e0123456789", Commit: "c0ffee0123456789", Tree: "0123456789abcdef", Outcome: runner.Verified, Reason: "all gates passed",
+		Gates: []runner.Gate{
+			{Name: "frozen", Passed: true, Reason: "its acceptance is the one that was agreed on."},
+			{Name: "red", Passed: true, Tree: "ba5e0123456789", Counts: runner.Counts{Run: 2, Failed: 2}, Millis: 300, Reason: "2 new tests fail without the feature, as it should.", Runs: []runner.Run{{
+				Command: "node --test", Tree: "ba5e0123456789", Tests: "0123456789abcdef", Env: []string{"CI=true", "HOME", "PATH"}, Exit: 1,
+				Counts: runner.Counts{Run: 5, Passed: 3, Failed: 2}, Millis: 280, Tail: "not ok 1 - <script>alert(1)</script>\n````\n@octocat fixes #1\n",
+			}}},
+			{Name: "green", Passed: true, Tree: "0123456789abcdef", Counts: runner.Counts{Run: 5, Passed: 5}, Millis: 400, Reason: "twice in a row 5 tests pass."},
+			{Name: "audit", Passed: true, Findings: []runner.Finding{{Rule: "test-changed", Path: "test/list.test.js", Line: 7, Text: "an assertion was taken out | <b>"}}},
+		},
+		Files: map[string]string{"green.txt": strings.Repeat("3", 64), "screenshot.png": strings.Repeat("4", 64)},
+	}
 }
 
 func TestGolden(t *testing.T) {
@@ -91,7 +117,7 @@ func TestGolden(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"comment.md": []byte(Comment(v)), "comment-done.md": []byte(Comment(done)), "summary.md": []byte(Summary(v)),
 		"pull-request.md": []byte(PullRequest(v)), "progress.md": Progress(v), "status.txt": []byte(Text(v)),
-		"handoff.json": handoff, "result.json": result, "report.html": html,
+		"handoff.json": handoff, "result.json": result, "report.html": html, "record.md": Record(record()),
 	} {
 		file := filepath.Join("testdata", name)
 		if *update {
@@ -111,7 +137,7 @@ func TestGolden(t *testing.T) {
 
 func TestTextOfOthersDoesNothing(t *testing.T) {
 	v := sample()
-	for name, s := range map[string]string{"comment": Comment(v), "summary": Summary(v), "pull request": PullRequest(v)} {
+	for name, s := range map[string]string{"comment": Comment(v), "summary": Summary(v), "pull request": PullRequest(v), "record": unfenced(string(Record(record())))} {
 		for _, bad := range []string{"@octocat", "@all", "fixes #1", "closes https://", "<b>", "\n::error"} {
 			if strings.Contains(s, bad) {
 				t.Errorf("the %s holds %q", name, bad)
@@ -130,6 +156,11 @@ func TestTextOfOthersDoesNothing(t *testing.T) {
 			t.Errorf("the page holds %q", bad)
 		}
 	}
+}
+
+// unfenced is Markdown without its blocks of text, in which nothing acts.
+func unfenced(s string) string {
+	return regexp.MustCompile("(?s)\n(`{3,})text\n.*?\n`{5}\n").ReplaceAllString(s, "\n")
 }
 
 func TestALongCommentIsCut(t *testing.T) {

@@ -22,8 +22,8 @@ type View struct {
 	Links     Links
 	Isolation string // the sandbox's rung, in words
 	Events    []runner.Event
-	Verdicts  map[string]runner.Verdict // of completed features, by id
-	Images    map[string][]byte         // PNG of completed features, by id
+	Records   map[string]runner.Record // of completed features, by id
+	Images    map[string][]byte        // PNG of completed features, by id
 	Now       time.Time
 }
 

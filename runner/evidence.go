@@ -44,10 +44,11 @@ type Record struct {
 	Run         string    `json:"run"`
 	Time        time.Time `json:"time"`
 
-	Feature    string `json:"feature"`
-	Attempt    int    `json:"attempt"`
-	Row        string `json:"row_sha256"` // of the feature's row, passes aside
-	Acceptance string `json:"acceptance_sha256"`
+	Feature     string `json:"feature"`
+	Description string `json:"description"`
+	Attempt     int    `json:"attempt"`
+	Row         string `json:"row_sha256"` // of the feature's row, passes aside
+	Acceptance  string `json:"acceptance_sha256"`
 
 	Parent string `json:"parent"` // commit that the work built on
 	Commit string `json:"commit"` // that completed the feature; Parent where it held already
@@ -83,7 +84,7 @@ func (st State) proved(f Feature, tree, commit string, v Verdict, now time.Time,
 	r := Record{
 		Schema: RecordSchema, Number: st.Evidence.Length + 1, Prev: st.Evidence.Head,
 		Loop: st.Loop, Lineage: st.Lineage, Transaction: st.Serial + 1, Session: st.Spent.Sessions, Time: now.UTC(),
-		Feature: f.ID, Attempt: f.Attempts, Row: rowHash(f.Row), Acceptance: f.AcceptanceHash(),
+		Feature: f.ID, Description: f.Description, Attempt: f.Attempts, Row: rowHash(f.Row), Acceptance: f.AcceptanceHash(),
 		Parent: st.Work, Commit: commit, Tree: tree,
 		Outcome: v.Outcome, Reason: legible(v.Reason, noteBytes), Gates: v.Gates, Files: map[string]string{},
 	}

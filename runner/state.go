@@ -40,6 +40,10 @@ type State struct {
 	digest string // sha256 of the state.json that this is, as loaded or saved
 }
 
+// Digest is the sha256 of the state.json that this is, as loaded or saved; "" of
+// a state that is neither.
+func (st State) Digest() string { return st.digest }
+
 // Schema is the version of state.json that this program writes.
 const Schema = 2
 
