@@ -235,8 +235,11 @@ func conforms(t *testing.T, f forger) {
 		value      any
 		properties map[string]any
 	}{
-		{runner.Record{}, s.Properties}, {runner.Gate{}, s.Defs["gate"].Properties}, {runner.Run{}, s.Defs["run"].Properties},
-		{runner.Finding{}, s.Defs["finding"].Properties}, {runner.Counts{}, s.Defs["counts"].Properties},
+		{runner.Record{}, s.Properties},
+		{runner.Gate{}, s.Defs["gate"].Properties},
+		{runner.Run{}, s.Defs["run"].Properties},
+		{runner.Finding{}, s.Defs["finding"].Properties},
+		{runner.Counts{}, s.Defs["counts"].Properties},
 	} {
 		var fields []string
 		for i := range reflect.TypeOf(tt.value).NumField() {
@@ -383,7 +386,9 @@ var forgeries = []struct {
 	},
 	{
 		"the work branch put back", func(f forger) []string { f.point(workRef, workRef+"^"); return nil },
-		quick, exitBroken, []string{"part-001: code", "work branch"}, "the work branch does not hold commit",
+		quick, exitBroken,
+		[]string{"part-001: code", "work branch"},
+		"the work branch does not hold commit",
 	},
 	{
 		"other code under a proved feature", func(f forger) []string {

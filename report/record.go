@@ -32,10 +32,17 @@ func Record(r runner.Record) []byte {
 		b.WriteString("\n\n![The application at the end of the acceptance](screenshot.png)\n")
 	}
 	b.WriteString("\n## What was run\n\n")
+	env := map[string]bool{}
 	for _, g := range r.Gates {
 		for _, run := range g.Runs {
-			fmt.Fprintf(&b, "<details><summary>%s: %s</summary>\n\nIts environment: %s.\n\n%s\n</details>\n\n", inline(g.Name), inline(ranOn(run)), inline(strings.Join(run.Env, ", ")), fence(run.Tail))
+			fmt.Fprintf(&b, "<details><summary>%s: %s</summary>\n\n%s\n</details>\n\n", inline(g.Name), inline(ranOn(run)), fence(run.Tail))
+			for _, e := range run.Env {
+				env[e] = true
+			}
 		}
+	}
+	if len(env) > 0 {
+		fmt.Fprintf(&b, "In an environment built from nothing: `%s`; of what stands without a value, the value is a path of that machine.\n\n", code(strings.Join(slices.Sorted(maps.Keys(env)), ", ")))
 	}
 	b.WriteString("## What is kept\n\n| file | sha256 |\n|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Files)) {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ type recorded struct {
 	Commands []runner.Run // of which it consists
 }
 
-const mostTail = 2 << 10 // of a command's output that its record keeps
+const mostTail = 2 << 10 // bytes of what a command said that its record keeps
 
 // on says what the run was made on: a tree, and if tests is not "", with the
 // tests of another.
@@ -40,4 +41,40 @@ func environment(env []string) []string {
 	}
 	slices.Sort(shown)
 	return shown
+}
+
+// told is what a run said, for people: its cases, those that failed first, or
+// the end of its output where no cases are known. What a runner reports for
+// machines is left out.
+func told(r suite.Report) string {
+	var b strings.Builder
+	more := 0
+	say := func(c suite.Case) {
+		line := fmt.Sprintf("%-4s %s", c.State, c)
+		if c.Kind != "" {
+			line += fmt.Sprintf(" [%s] %s", c.Kind, shorten(suite.Clean(c.Message), 1, 200))
+		}
+		if line = strings.TrimSpace(line); b.Len()+len(line) > mostTail {
+			more++
+			return
+		}
+		b.WriteString(line + "\n")
+	}
+	for _, c := range r.Failed() {
+		say(c)
+	}
+	weak := true
+	for _, c := range r.Leaves() {
+		weak = weak && c.Weak
+		if c.State != suite.Fail {
+			say(c)
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(&b, "and %d more\n", more)
+	}
+	if weak || r.Broken != "" {
+		b.WriteString(suite.Tail(suite.Clean(r.Tail), mostTail))
+	}
+	return strings.TrimSpace(b.String())
 }

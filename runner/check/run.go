@@ -91,7 +91,7 @@ func (g *Gates) testSuite(ctx context.Context, with Runner, s suite.Suite, dir s
 	r, err = s.Read(suite.Run{Kit: kit, Dir: dir, Root: root, Log: text, Cut: cut, Code: out.Code, TimedOut: out.TimedOut, Wall: out.Wall})
 	return r, runner.Run{
 		Command: s.Command, Env: environment(out.Env), Exit: out.Code,
-		Counts: counts(r.Leaves()), Millis: out.Wall.Milliseconds(), Tail: suite.Tail(suite.Clean(r.Tail), mostTail),
+		Counts: counts(r.Leaves()), Millis: out.Wall.Milliseconds(), Tail: told(r),
 	}, err
 }
 
