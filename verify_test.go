@@ -242,8 +242,8 @@ func conforms(t *testing.T, f forger) {
 		{runner.Counts{}, s.Defs["counts"].Properties},
 	} {
 		var fields []string
-		for i := range reflect.TypeOf(tt.value).NumField() {
-			name, _, _ := strings.Cut(reflect.TypeOf(tt.value).Field(i).Tag.Get("json"), ",")
+		for field := range reflect.TypeOf(tt.value).Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			fields = append(fields, name)
 		}
 		slices.Sort(fields)

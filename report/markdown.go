@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -111,13 +110,15 @@ func proof(f runner.Feature, v View) string {
 	return words
 }
 
+var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
 // evidence is a feature's id, with a link to what it was proved by.
 func evidence(f runner.Feature, v View) string {
 	id := "`" + code(f.ID) + "`"
-	if f.Status != runner.Complete || v.Links.StateURL == "" {
+	if f.Status != runner.Complete || v.Links.StateURL == "" || !plainID.MatchString(f.ID) {
 		return id
 	}
-	return "[" + id + "](" + v.Links.StateURL + "/evidence/" + url.PathEscape(f.ID) + ")"
+	return "[" + id + "](" + v.Links.StateURL + "/evidence/" + f.ID + ")"
 }
 
 // most is how much a comment or summary may hold, with room to spare.
