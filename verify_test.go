@@ -148,7 +148,7 @@ func verifyHonest(t *testing.T, remote string) {
 		}
 	}
 	for _, f := range []string{"greet-001", "part-001"} {
-		for _, want := range []string{"evidence", "frozen", "code", "red", "green", "acceptance-red", "acceptance"} {
+		for _, want := range []string{"evidence", "agreed", "code", "frozen", "red", "green", "revert", "acceptance-red", "acceptance", "canaries"} {
 			if p := proofs[f+": "+want]; p.Result != verify.Holds {
 				t.Errorf("%s: %s: %+v", f, want, p)
 			}
@@ -418,7 +418,7 @@ var forgeries = []struct {
 			f.rerecord(&st, files, "part-001", func(r *runner.Record) { r.Acceptance, r.Row = part.Frozen, runner.Hash(text) })
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"part-001: frozen"}, "its acceptance was changed in transaction",
+		}, quick, exitBroken, []string{"part-001: agreed"}, "its acceptance was changed in transaction",
 	},
 	{
 		"everything rebuilt, consistent, on code that does not work", func(f forger) []string {

@@ -105,7 +105,7 @@ func (p *prover) kept(f runner.Feature) {
 		says = "it was proved by a version that kept no records; its files are as they were kept."
 	}
 	p.prove(f.ID, "evidence", says, append(p.flaws[f.ID], p.misdated(f)...))
-	p.prove(f.ID, "frozen", p.agreed(f), p.unfrozen(f))
+	p.prove(f.ID, "agreed", p.agreed(f), p.unfrozen(f))
 }
 
 // misdated says what of a feature's record does not agree with the transaction
