@@ -64,7 +64,8 @@ type flags struct {
 	values map[string]string
 	repo   string
 	out    string
-	json   bool
+	json   bool // the rest is for verify
+	noRun  bool
 	seen   string
 	args   []string // the command line, for a child
 	rest   []string
@@ -79,6 +80,7 @@ func parseFlags(command string, args []string) (*flags, error) {
 	set.StringVar(&f.out, "out", "", "")
 	if command == "verify" {
 		set.BoolVar(&f.json, "json", false, "")
+		set.BoolVar(&f.noRun, "no-run", false, "")
 		set.StringVar(&f.seen, "seen", "", "")
 	}
 	for _, in := range inputs {
@@ -125,7 +127,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.doc)
 	}
-	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   verify tells what it found as JSON\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
+	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   verify tells what it found as JSON\n  --no-run                 verify looks at what is recorded, and runs nothing\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
 	for _, in := range inputs {
 		if in.secretInput() {
 			continue

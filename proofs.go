@@ -13,6 +13,7 @@ import (
 type proofs struct {
 	w     io.Writer
 	quiet bool
+	noRun bool
 	about string // the feature that was told of last
 	state runner.State
 }
@@ -93,6 +94,8 @@ func (p *proofs) conclude(res verify.Result) error {
 		return fmt.Errorf("%w: %s", errInconclusive, join(open))
 	case len(res.Features) == 0:
 		p.line("No feature is said to be complete, so there is nothing to prove again.")
+	case p.noRun:
+		p.line("What is recorded of all %d complete features fits. Nothing was run, so none of it is proved.", held)
 	default:
 		p.line("All %d complete features hold.", held)
 	}

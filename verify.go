@@ -40,7 +40,7 @@ func verifyLoop(ctx context.Context, env environment, f *flags) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	show := &proofs{w: env.stdout, quiet: f.json}
+	show := &proofs{w: env.stdout, quiet: f.json, noRun: f.noRun}
 	res, err := verifyPlace(ctx, env, f, c, p, dir, show)
 	if _, ok := errors.AsType[*verify.UnknownError](err); ok {
 		return usage(err)
@@ -94,7 +94,7 @@ func verifyPlace(ctx context.Context, env environment, f *flags, c config, p pla
 	}
 	o := verify.Options{Repo: r, Found: found, Features: f.rest, Seen: f.seen, Notify: show.show}
 	show.loop(c, p, found)
-	if found.State != nil && found.Chain == nil { // else nothing will be judged
+	if !f.noRun && found.State != nil && found.Chain == nil { // else nothing will be judged
 		box, err := s.sandbox(ctx, env, c, dir)
 		if err != nil {
 			return res, err

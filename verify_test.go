@@ -168,6 +168,10 @@ func verifyHonest(t *testing.T, remote string) {
 	if p := proofs["part-001: acceptance"]; p.Result != verify.NotRun || !strings.Contains(p.Says, "not asked with today's settings") {
 		t.Errorf("a gate that is switched off: %+v", p)
 	}
+	out, code, err = play(t, "verify", "--repo", remote, "--no-run")
+	if code != 0 || !strings.Contains(out, "Nothing was run") {
+		t.Errorf("%v:\n%s", err, out)
+	}
 	for _, mistake := range [][]string{{"no-001"}, {"--seen", "x"}, {"--loop", "no/loop"}} {
 		if _, code, err := play(t, append([]string{"verify", "--repo", remote}, mistake...)...); code != exitUsage {
 			t.Errorf("%q: exit code %d, %v", mistake, code, err)
@@ -187,12 +191,12 @@ func conforms(t *testing.T, f forger) {
 		t.Fatal(err)
 	}
 	_, files := f.state()
-	records := 0
+	found := 0
 	for name, data := range files {
 		if !strings.Contains(name, "/record-") {
 			continue
 		}
-		records++
+		found++
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err == nil {
 			err = schema.Validate(v)
@@ -221,8 +225,8 @@ func conforms(t *testing.T, f forger) {
 			}
 		}
 	}
-	if records != 2 {
-		t.Errorf("%d records", records)
+	if found != 2 {
+		t.Errorf("%d records", found)
 	}
 	var s struct {
 		Properties map[string]any
@@ -271,8 +275,11 @@ func fingerprint(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// quick leaves the browser out, where what is forged is seen without it.
-var quick = []string{"--e2e", "off"}
+// What is forged is seen without running anything, or without a browser.
+var (
+	records = []string{"--no-run"}
+	quick   = []string{"--e2e", "off"}
+)
 
 var forgeries = []struct {
 	what   string
@@ -289,7 +296,7 @@ var forgeries = []struct {
 			files["feature_list.json"] = bytes.ReplaceAll(files["feature_list.json"], []byte(`"passes": false`), []byte(`"passes": true`))
 			f.point(stateRef, f.commit(asHimself, f.tree(files), "all done", f.id(stateRef)))
 			return nil
-		}, quick, exitState, []string{"transactions"}, "was not made by the loop but by Mallory",
+		}, records, exitState, []string{"transactions"}, "was not made by the loop but by Mallory",
 	},
 	{
 		"passes: true, in the loop's name", func(f forger) []string {
@@ -298,7 +305,7 @@ var forgeries = []struct {
 			files["feature_list.json"] = bytes.ReplaceAll(files["feature_list.json"], []byte(`"passes": false`), []byte(`"passes": true`))
 			f.point(stateRef, f.commit(asTheLoop, f.tree(files), "all done", f.id(stateRef), f.id(stateRef+"^2")))
 			return nil
-		}, quick, exitState, []string{"transactions"}, "it is transaction",
+		}, records, exitState, []string{"transactions"}, "it is transaction",
 	},
 	{
 		"complete in a transaction that checks, without evidence", func(f forger) []string {
@@ -309,7 +316,7 @@ var forgeries = []struct {
 			p.Evidence = &runner.Evidence{Outcome: runner.Verified, Tree: f.id(st.Work + "^{tree}"), Files: map[string]string{}}
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"part-001: evidence"}, "there is no record of its evidence",
+		}, records, exitBroken, []string{"part-001: evidence"}, "there is no record of its evidence",
 	},
 	{
 		"evidence of another feature copied", func(f forger) []string {
@@ -324,7 +331,7 @@ var forgeries = []struct {
 			}
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"evidence", "part-001: evidence"}, "evidence/part-001/record-001.json (sha256",
+		}, records, exitBroken, []string{"evidence", "part-001: evidence"}, "evidence/part-001/record-001.json (sha256",
 	},
 	{
 		"the feature list edited", func(f forger) []string {
@@ -334,7 +341,7 @@ var forgeries = []struct {
 			files["feature_list.json"] = bytes.Replace(files["feature_list.json"], []byte("greets a name"), []byte("is there"), 1)
 			f.point(stateRef, f.commit(asTheLoop, f.tree(files), "forged", f.id(stateRef+"^"), f.id(stateRef+"^2")))
 			return nil
-		}, quick, exitState, []string{"state"}, "feature greet-001 was changed in feature_list.json",
+		}, records, exitState, []string{"state"}, "feature greet-001 was changed in feature_list.json",
 	},
 	{
 		"a screenshot replaced", func(f forger) []string {
@@ -342,7 +349,7 @@ var forgeries = []struct {
 			files["evidence/greet-001/screenshot.png"] = files["evidence/part-001/screenshot.png"]
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"greet-001: evidence"}, "evidence/greet-001/screenshot.png was replaced",
+		}, records, exitBroken, []string{"greet-001: evidence"}, "evidence/greet-001/screenshot.png was replaced",
 	},
 	{
 		"a screenshot replaced, with its hashes in state and record", func(f forger) []string {
@@ -353,13 +360,13 @@ var forgeries = []struct {
 			f.rerecord(&st, files, "greet-001", func(r *runner.Record) { r.Files["screenshot.png"] = runner.Hash(png) })
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"evidence", "greet-001: evidence"}, "record 1 (sha256",
+		}, records, exitBroken, []string{"evidence", "greet-001: evidence"}, "record 1 (sha256",
 	},
 	{
 		"a transaction dropped from the middle", func(f forger) []string {
 			f.point(stateRef, f.commit(asTheLoop, f.id(stateRef+"^{tree}"), "forged", f.id(stateRef+"^^"), f.id(stateRef+"^2")))
 			return nil
-		}, quick, exitState, []string{"transactions"}, "the one before it is",
+		}, records, exitState, []string{"transactions"}, "the one before it is",
 	},
 	{
 		"the last transactions dropped", func(f forger) []string {
@@ -367,14 +374,14 @@ var forgeries = []struct {
 			f.rewind()
 			f.point(workRef, tip)
 			return nil
-		}, quick, exitBroken, []string{"work branch"}, "completed no feature that the state knows of",
+		}, records, exitBroken, []string{"work branch"}, "completed no feature that the state knows of",
 	},
 	{
 		"a receipt dropped that somebody remembers", func(f forger) []string {
 			seen := f.id(stateRef)
 			f.point(stateRef, stateRef+"^")
 			return []string{"--seen", seen}
-		}, quick, exitBroken, []string{"transactions"}, "the branch was rewound or replaced",
+		}, records, exitBroken, []string{"transactions"}, "the branch was rewound or replaced",
 	},
 	{
 		"the work branch moved to other code", func(f forger) []string {
@@ -382,11 +389,11 @@ var forgeries = []struct {
 			files["page.js"] = append(files["page.js"], "// and a little something\n"...)
 			f.point(workRef, f.commit(asTheLoop, f.tree(files), "feat: The page says goodbye to a name", f.id(workRef)))
 			return nil
-		}, quick, exitBroken, []string{"work branch"}, "completed no feature that the state knows of",
+		}, records, exitBroken, []string{"work branch"}, "completed no feature that the state knows of",
 	},
 	{
 		"the work branch put back", func(f forger) []string { f.point(workRef, workRef+"^"); return nil },
-		quick, exitBroken,
+		records, exitBroken,
 		[]string{"part-001: code", "work branch"},
 		"the work branch does not hold commit",
 	},
@@ -401,7 +408,7 @@ var forgeries = []struct {
 			f.transaction(st, files)
 			f.point(workRef, swapped)
 			return nil
-		}, quick, exitBroken, []string{"part-001: code", "part-001: evidence"}, "does not hold the tree",
+		}, records, exitBroken, []string{"part-001: code", "part-001: evidence"}, "does not hold the tree",
 	},
 	{
 		"the acceptance weakened, hashes and all", func(f forger) []string {
@@ -418,7 +425,7 @@ var forgeries = []struct {
 			f.rerecord(&st, files, "part-001", func(r *runner.Record) { r.Acceptance, r.Row = part.Frozen, runner.Hash(text) })
 			f.transaction(st, files)
 			return nil
-		}, quick, exitBroken, []string{"part-001: agreed"}, "its acceptance was changed in transaction",
+		}, records, exitBroken, []string{"part-001: agreed"}, "its acceptance was changed in transaction",
 	},
 	{
 		"everything rebuilt, consistent, on code that does not work", func(f forger) []string {

@@ -58,7 +58,7 @@ type Gates interface {
 // Options is what is proved, and with what.
 type Options struct {
 	Repo     Repo
-	Gates    Gates
+	Gates    Gates        // nil: what is recorded is looked at, and nothing run
 	Found    runner.Found // as Repo has loaded it
 	Features []string     // to judge again; none: all that are complete
 	Seen     string       // begins the id of a state commit, or the sha256 of a state, that must still be there; "": none is known
