@@ -285,8 +285,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// browser opens the browser, which runs as the judge's user with an empty
-// environment. There is none with e2e: off.
+// browser opens the browser, which runs as a user of its own with an empty
+// environment: the application that it looks at cannot touch it. There is none with e2e: off.
 func (s *session) browser(ctx context.Context, env environment, c config, box *sandbox.Sandbox, dir string) (*browser.Browser, error) {
 	if c.E2E == "off" {
 		return nil, nil
@@ -295,16 +295,16 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 	if err != nil {
 		return nil, fmt.Errorf("%w\nOr set e2e: off to do without a browser; then nothing is checked end to end", err)
 	}
-	home := filepath.Join(dir, "judge")
+	home := filepath.Join(dir, "browser")
 	if err := os.MkdirAll(home, 0o755); err != nil { //nolint:gosec // another user's, who owns it next
 		return nil, err
 	}
-	if err := box.OwnJudge(home); err != nil {
+	if err := box.OwnBrowser(home); err != nil {
 		return nil, err
 	}
 	node := filepath.Join(dir, "node")
 	err = box.Wrapper(node, sandbox.Command{
-		Argv: []string{paths.Node}, Dir: home, Net: sandbox.Local, Judge: true,
+		Argv: []string{paths.Node}, Dir: home, Net: sandbox.Local, Browser: true,
 		Write: []string{home}, Read: []string{paths.Driver, filepath.Dir(paths.Chromium), filepath.Dir(paths.Node)},
 	})
 	if err != nil {

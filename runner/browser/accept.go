@@ -133,6 +133,9 @@ func (r *run) conclude(ctx context.Context) error {
 	if _, err := use(ctx, r.session, r.limits.Answer, func(context.Context) (string, error) { return r.page.Title() }); err != nil {
 		return nil //nolint:nilerr // a page on the way to another has no title; its steps went well
 	}
+	if err := r.server.stillAlone(); err != nil {
+		return err
+	}
 	if bad := r.log.mishaps(r.allowed); len(bad) > 0 {
 		return faultf("the page went wrong on the way; the console holds %d errors that no allow_console_errors step allows: %s",
 			len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))

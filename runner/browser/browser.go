@@ -48,6 +48,10 @@ type Server interface {
 	Done() <-chan struct{}  // closed when it has ended
 	Output() sandbox.Output // so far
 	Stop() sandbox.Output   // ends it and all that it started; may be called again
+
+	// Listens says who accepts connections on a port: the command or what it
+	// started, anyone else, both, or nobody.
+	Listens(port int) (own, others bool, err error)
 }
 
 // Limits bound the waiting. The zero value of each is its default.

@@ -156,6 +156,43 @@ func (p *process) Output() sandbox.Output {
 	return o
 }
 
+// Listens looks among the descendants of the command.
+func (p *process) Listens(port int) (own, others bool, err error) {
+	inodes := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		b, err := os.ReadFile(table)
+		if err != nil {
+			return false, false, err
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == "0A" {
+				inodes["socket:["+f[9]+"]"] = false
+			}
+		}
+	}
+	parent := parents()
+	for pid := range parent {
+		at := pid
+		for at > 1 && at != p.cmd.Process.Pid {
+			at = parent[at]
+		}
+		if at != p.cmd.Process.Pid {
+			continue
+		}
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		for _, fd := range fds {
+			to, _ := os.Readlink(fd)
+			if _, ok := inodes[to]; ok {
+				inodes[to] = true
+			}
+		}
+	}
+	for _, mine := range inodes {
+		own, others = own || mine, others || !mine
+	}
+	return own, others, nil
+}
+
 func (p *process) Stop() sandbox.Output {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
@@ -657,6 +694,40 @@ func TestPortThatIsTaken(t *testing.T) {
 	_, p, _ := net.SplitHostPort(old)
 	acc := accept(t, common(t), app, step("goto", "", "/", ""))
 	mustFail(t, acc, "something else already answers on port "+p+"; the application was not started")
+}
+
+// Whoever begins to answer in the application's place while it starts, or beside
+// it while it is judged, is found out.
+func TestServerOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	b := common(t)
+	for name, tt := range map[string]struct{ start, host string }{
+		"instead": {"touch started; exec sleep 60", "127.0.0.1"},
+		"beside":  {"touch started; exec " + shelfCommand(t), "::1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := shelf(t)
+			u, release, err := b.place(t.Context(), app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release() // for a run whose application names it
+			app.URL, app.Start = u.String(), tt.start
+			go func() {
+				for !exists(filepath.Join(app.Dir, "started")) {
+					time.Sleep(time.Millisecond)
+				}
+				listen(t, net.JoinHostPort(tt.host, u.Port()), func(c net.Conn) {
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				})
+			}()
+			acc := accept(t, b, app, step("goto", "", "/", ""), step("wait_for", "text=late: here", "", ""))
+			if acc.Passed || acc.Broken != "" || !strings.HasPrefix(strings.Join(acc.Failures, "; "), "something else than the application listens on port "+u.Port()) {
+				t.Errorf("passed %t, %q, broken %q", acc.Passed, acc.Failures, acc.Broken)
+			}
+		})
+	}
 }
 
 // An application that leaves a server behind when it is stopped was perhaps not

@@ -132,7 +132,7 @@ func (s *server) run(ctx context.Context) error {
 	p, err := s.start(sandbox.Command{
 		Argv:  []string{"/bin/sh", "-c", s.app.Start},
 		Dir:   s.app.Dir,
-		Env:   []string{"PORT=" + strconv.Itoa(s.port)},
+		Env:   []string{"PORT=" + strconv.Itoa(s.port), "TZ=UTC"},
 		Net:   sandbox.Local,
 		Write: []string{s.app.Dir},
 	})
@@ -159,7 +159,10 @@ func (s *server) await(ctx context.Context) error {
 		case <-asking.Done():
 		}
 	}()
-	again := time.NewTicker(50 * time.Millisecond)
+	// Often at first: most applications answer soon, and to be refused costs next
+	// to nothing.
+	pause := 5 * time.Millisecond
+	again := time.NewTimer(pause)
 	defer again.Stop()
 	wrong := silent
 	for asking.Err() == nil {
@@ -168,12 +171,14 @@ func (s *server) await(ctx context.Context) error {
 			break
 		}
 		if w == "" && !s.ended() { // or it was someone else who answered
-			return nil
+			return s.alone()
 		}
 		wrong = w
 		select {
 		case <-asking.Done():
 		case <-again.C:
+			pause = min(pause*5/4+time.Millisecond, 50*time.Millisecond)
+			again.Reset(pause)
 		}
 	}
 	if ctx.Err() != nil {
@@ -186,6 +191,22 @@ func (s *server) await(ctx context.Context) error {
 		wrong += s.elsewhere(ctx)
 	}
 	return faultf("the application does not answer at %s after %v: %s%s", s.url, s.ready, wrong, s.lastWords())
+}
+
+// alone sees that whoever answers on the port is the application, and nobody
+// else: a server from before, or of somebody who guessed the port, would be judged
+// in its place.
+func (s *server) alone() error {
+	own, others, err := s.proc.Listens(s.port)
+	switch {
+	case err != nil:
+		return err
+	case others:
+		return faultf("something else than the application listens on port %d: it is not certain who is judged", s.port)
+	case !own:
+		return faultf("nobody listens on port %d any more", s.port)
+	}
+	return nil
 }
 
 // silent is what probe says of a port on which nobody listens.
@@ -253,6 +274,17 @@ func (s *server) end(ctx context.Context) error {
 		return faultf("something still answers on port %d after the application was stopped: it is not certain who was judged", s.port)
 	}
 	return err
+}
+
+// stillAlone is alone, asked at the end. Of an application that has ended by then
+// something else is said.
+func (s *server) stillAlone() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended() {
+		return nil
+	}
+	return s.alone()
 }
 
 // over says how the application has ended by itself, "" if it has not.

@@ -206,6 +206,18 @@ var acts = map[string]func([]string) error{
 	"environ": func(args []string) error {
 		return expect(os.ReadFile("/proc/" + args[0] + "/environ"))
 	},
+	"accept": func(args []string) error { // at an address, for ever
+		l, err := net.Listen("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Println("up")
+		for {
+			if c, err := l.Accept(); err == nil {
+				c.Close()
+			}
+		}
+	},
 	"read": func(args []string) error { return expect(os.ReadFile(args[0])) },
 	"mem": func(args []string) error {
 		f, err := os.Open("/proc/" + args[0] + "/mem")

@@ -33,6 +33,7 @@ type Command struct {
 	Write   []string      // directories and files it may write; Dir is not among them unless named, its private HOME and TMPDIR always are
 	Read    []string      // directories and files it may read besides the system's, Dir and those it may write
 	Judge   bool          // run as the second user, whom the first cannot touch, with a home of its own
+	Browser bool          // run as the third, who looks at what the second runs; neither of these can touch the other
 	Stdin   []byte
 	Head    int    // bytes of output kept from its start; 0: 8 KiB
 	Tail    int    // and from its end; 0: 24 KiB

@@ -16,6 +16,9 @@ func (s *Sandbox) Own(path string) error { return s.own(path, s.user) }
 // OwnJudge is Own for the judge's user.
 func (s *Sandbox) OwnJudge(path string) error { return s.own(path, s.judge) }
 
+// OwnBrowser is Own for the browser's user.
+func (s *Sandbox) OwnBrowser(path string) error { return s.own(path, s.browser) }
+
 func (s *Sandbox) own(path string, u user) error {
 	if !u.own {
 		return nil

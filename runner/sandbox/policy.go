@@ -78,7 +78,7 @@ func (s *Sandbox) check(c Command) error {
 
 // policy says how c is to be held.
 func (s *Sandbox) policy(c Command, m mark) policy {
-	u, t := s.as(c.Judge), s.tools
+	u, t := s.as(c), s.tools
 	p := policy{
 		Argv: c.Argv, Dir: cmp.Or(c.Dir, u.home),
 		Drop: u.own, UID: u.uid, GID: u.gid, Mark: m.gid, Slot: m.slot,

@@ -93,8 +93,9 @@ func (s *Sandbox) try(ctx context.Context) (err error) {
 	); err != nil {
 		return err
 	}
-	for _, judge := range []bool{false, true} {
-		out, err := s.run(ctx, Command{Argv: []string{helperName}, Judge: judge}, &p)
+	for _, c := range []Command{{}, {Judge: true}, {Browser: true}} {
+		c.Argv = []string{helperName}
+		out, err := s.run(ctx, c, &p)
 		if err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func (s *Sandbox) try(ctx context.Context) (err error) {
 			return fmt.Errorf("try the sandbox: exit code %d: %s", out.Code, out.Text)
 		}
 		if len(held) > 0 {
-			return fmt.Errorf("the sandbox does not hold here; a command as uid %d could %s", s.as(judge).uid, strings.Join(held, ", "))
+			return fmt.Errorf("the sandbox does not hold here; a command as uid %d could %s", s.as(c).uid, strings.Join(held, ", "))
 		}
 	}
 	return nil

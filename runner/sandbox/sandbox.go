@@ -23,7 +23,8 @@ type Options struct {
 	Path      string // the PATH to choose programs from; "": the system's directories
 
 	// The user and group that commands run as when this process is root, 0 for
-	// 60001; the judge's are one higher. Nothing else may use either user.
+	// 60001; the judge's are one higher, the browser's two. Nothing else may use
+	// any of them.
 	UID, GID uint32
 
 	Processes uint64           // most processes and threads of a user; 0: 2048
@@ -45,6 +46,7 @@ type Sandbox struct {
 	helper    string // this program, under the helper's name
 	user      user
 	judge     user
+	browser   user
 	tools     toolkit
 	processes uint64
 	fileBytes uint64
@@ -92,10 +94,11 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 		return nil, fmt.Errorf("prepare this process: %w", err)
 	}
 	s.user = user{uid: os.Geteuid(), gid: os.Getegid()}
-	s.judge = s.user
+	s.judge, s.browser = s.user, s.user
 	if s.rung.drop {
 		s.user = user{uid: int(uid), gid: int(gid), own: true}
 		s.judge = user{uid: int(uid) + 1, gid: int(gid) + 1, own: true}
+		s.browser = user{uid: int(uid) + 2, gid: int(gid) + 2, own: true}
 		if err := sweep(s.uids()); err != nil {
 			return nil, err
 		}
@@ -105,7 +108,7 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 	if err := s.furnish(o.Dir); err != nil {
 		return nil, err
 	}
-	s.tools = equip(o.Path, s.user, s.judge)
+	s.tools = equip(o.Path, s.user, s.judge, s.browser)
 	if s.plain, err = newLauncher(nil); err != nil {
 		return nil, err
 	}
@@ -125,10 +128,11 @@ func (s *Sandbox) furnish(dir string) error {
 	s.helper = filepath.Join(s.private, helperName)
 	s.user.home, s.user.tmp = filepath.Join(dir, "user", "home"), filepath.Join(dir, "user", "tmp")
 	s.judge.home, s.judge.tmp = filepath.Join(dir, "judge", "home"), filepath.Join(dir, "judge", "tmp")
+	s.browser.home, s.browser.tmp = filepath.Join(dir, "browser", "home"), filepath.Join(dir, "browser", "tmp")
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // commands must pass
 		return err
 	}
-	for _, u := range []user{s.user, s.judge} {
+	for _, u := range []user{s.user, s.judge, s.browser} {
 		for _, d := range []string{u.home, u.tmp} {
 			if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // the user's own are closed below
 				return err
@@ -142,7 +146,7 @@ func (s *Sandbox) furnish(dir string) error {
 		return err
 	}
 	if s.rung.drop {
-		for _, d := range []string{dir, filepath.Dir(s.user.home), filepath.Dir(s.judge.home)} {
+		for _, d := range []string{dir, filepath.Dir(s.user.home), filepath.Dir(s.judge.home), filepath.Dir(s.browser.home)} {
 			if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // commands must pass
 				return err
 			}
@@ -169,8 +173,11 @@ func (s *Sandbox) Rung() string { return s.rung.line }
 func (s *Sandbox) User() (uid, gid int) { return s.user.uid, s.user.gid }
 
 // as is the user of a command.
-func (s *Sandbox) as(judge bool) user {
-	if judge {
+func (s *Sandbox) as(c Command) user {
+	switch {
+	case c.Browser:
+		return s.browser
+	case c.Judge:
 		return s.judge
 	}
 	return s.user
@@ -180,7 +187,7 @@ func (s *Sandbox) uids() []int {
 	if !s.rung.drop {
 		return []int{s.user.uid}
 	}
-	return []int{s.user.uid, s.judge.uid}
+	return []int{s.user.uid, s.judge.uid, s.browser.uid}
 }
 
 // Close ends everything that was ever started and is not over. Commands cannot
