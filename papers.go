@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/report"
@@ -76,6 +80,41 @@ func evidence(ctx context.Context, r library, st runner.State) (map[string]runne
 		}
 	}
 	return records, images
+}
+
+// mostKept is how much of what the browser kept goes into the artifact, in bytes.
+const mostKept = 48 << 20
+
+// kept reads what the browser kept for people in dir: recordings of agents,
+// traces of runs that failed, screenshots. The smallest come first where not all
+// of it fits.
+func kept(dir string) []runner.File {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // nothing was kept
+	}
+	type entry struct {
+		name string
+		size int64
+	}
+	var all []entry
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			all = append(all, entry{e.Name(), info.Size()})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(a.size, b.size) })
+	var files []runner.File
+	left := int64(mostKept)
+	for _, e := range all {
+		if left -= e.size; left < 0 {
+			break
+		}
+		if data, err := os.ReadFile(filepath.Join(dir, e.name)); err == nil {
+			files = append(files, runner.File{Name: "browser/" + e.name, Data: data})
+		}
+	}
+	return files
 }
 
 func jsonLines(events []runner.Event) ([]byte, error) {

@@ -207,7 +207,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
 		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
-			return papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
+			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
+			p.Upload = append(p.Upload, kept(filepath.Join(dir, "pages"))...)
+			return p
 		},
 	}
 	return s, nil
@@ -311,7 +313,7 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 		return nil, err
 	}
 	b, err := browser.Open(ctx, browser.Options{
-		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Artifacts: filepath.Join(dir, "pages"), Now: env.now,
+		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Artifacts: filepath.Join(dir, "pages"), Exchange: home, Now: env.now,
 		Start: func(ctx context.Context, c sandbox.Command) (browser.Server, error) {
 			c.Judge = true
 			return box.Start(ctx, c)

@@ -23,7 +23,8 @@ type run struct {
 	*session // of the visitor at work
 	server   *server
 	limits   Limits
-	label    string                 // of the step at work
+	label    string // of the step at work
+	traced   bool
 	shot     atomic.Pointer[[]byte] // of the last screenshot step
 	at       string                 // where the last visitor was
 	named    string                 // the address that the last goto named
@@ -81,10 +82,16 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	r := &run{session: s, server: srv, limits: b.o.Limits}
+	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature)}
 	defer func() { r.close() }() // the visitor may be another by then
 	if sc.Patience > 0 {
 		r.limits.Action = sc.Patience
+	}
+	if r.traced {
+		if err := r.trace(ctx, r.limits); err != nil {
+			acc.Broken = brief(err)
+			return nil
+		}
 	}
 	working, cancel := context.WithTimeoutCause(ctx, r.limits.Scenario,
 		faultf("the scenario takes longer than %v", r.limits.Scenario))
@@ -104,6 +111,10 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		return context.Cause(ctx)
 	}
 	r.evidence(ctx, failed != nil, acc)
+	if r.traced && failed != nil {
+		b.keepTrace(ctx, r.session, acc)
+	}
+	b.remember(sc.Feature, failed != nil)
 	if failed == nil && acc.Screenshot == nil {
 		acc.Broken = "no picture could be taken of the page after the last step"
 		return nil

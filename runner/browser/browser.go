@@ -10,8 +10,9 @@
 // else; the driver and the browser never inherit this process's environment; a
 // browser that failed is told from an application that failed; what an
 // assertion reads, it reads in a world that the page's scripts cannot reach.
-// What it does not do: it draws no placeholders, judges no verdict and keeps no
-// files but an agent's screenshots. The sandbox around driver, browser and
+// What it does not do: it draws no placeholders, judges no verdict, and keeps no
+// files but for people to look at: screenshots and recordings of agents, traces of
+// runs that failed. The sandbox around driver, browser and
 // application comes from whoever opens it, by Options.Node and Options.Start.
 package browser
 
@@ -20,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -38,7 +40,8 @@ type Options struct {
 	Start func(ctx context.Context, c sandbox.Command) (Server, error)
 
 	Now       func() time.Time
-	Artifacts string // directory for an agent's screenshots
+	Artifacts string // directory for what people may look at: an agent's screenshots and recordings, traces; created
+	Exchange  string // directory that the driver may write, for what it hands over; "": no traces
 
 	Limits Limits
 }
@@ -97,6 +100,10 @@ type Browser struct {
 	fixed chan struct{} // held by the run whose application has a port of its own choice
 	mu    sync.Mutex
 	ports map[int]bool // in use by running applications
+
+	failing    map[string]bool // features whose last run failed
+	traces     int             // handed over so far
+	recordings int             // begun so far
 }
 
 var _ check.Browser = (*Browser)(nil)
@@ -114,12 +121,19 @@ func Open(ctx context.Context, o Options) (*Browser, error) {
 	if err := p.check(exists); err != nil {
 		return nil, fmt.Errorf("open browser: %w", err)
 	}
+	if o.Artifacts != "" {
+		if err := os.MkdirAll(o.Artifacts, 0o750); err != nil {
+			return nil, fmt.Errorf("open browser: %w", err)
+		}
+	}
 	o.Limits = o.Limits.withDefaults()
 	return &Browser{
 		o:     o,
 		turn:  make(chan struct{}, 1),
 		fixed: make(chan struct{}, 1),
 		ports: make(map[int]bool),
+
+		failing: make(map[string]bool),
 	}, nil
 }
 

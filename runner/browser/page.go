@@ -32,6 +32,7 @@ type Page struct {
 	session *session // nil: not open
 	told    int      // how many console entries the agent has seen
 	shots   int
+	record  recording
 }
 
 // An Action is one thing to do with a page.
@@ -51,7 +52,10 @@ func (b *Browser) Page(ctx context.Context) (*Page, error) {
 	if _, err := b.up(ctx); err != nil {
 		return nil, err
 	}
-	return &Page{b: b}, nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recordings++
+	return &Page{b: b, record: recording{number: b.recordings}}, nil
 }
 
 // Close closes the page. It can be opened again.
@@ -87,9 +91,31 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 		p.session, p.told = s, 0
 	}
 	limit := p.b.o.Limits.Load + p.b.o.Limits.Wait
-	out, err := use(ctx, p.session, limit, func(ctx context.Context) (string, error) {
-		return p.session.act(ctx, a, p.b.o.Limits)
+	type done struct {
+		text, name string
+		at         *url.URL // before
+	}
+	did, err := use(ctx, p.session, limit, func(ctx context.Context) (done, error) {
+		var d done
+		if a.Action != "open" {
+			d.at, _ = url.Parse(p.session.page.URL()) // what cannot be read is nowhere
+		}
+		if a.Ref != "" {
+			if l, err := p.session.element(a.Ref); err == nil {
+				d.name = p.session.called(plainRef(a.Ref), l)
+			}
+		}
+		var err error
+		d.text, err = p.session.act(ctx, a, p.b.o.Limits)
+		return d, err
 	})
+	out := did.text
+	if err == nil {
+		p.record.note(a, did.name, did.at)
+		if err := p.record.keep(p.b.o.Artifacts); err != nil {
+			return "", fmt.Errorf("keep the recording: %w", err)
+		}
+	}
 	if a.Action == "screenshot" && err == nil {
 		out, err = p.keep([]byte(out))
 	}
@@ -139,7 +165,7 @@ var refText = regexp.MustCompile(`^(f[0-9]+)?e[0-9]+$`)
 
 // element is what ref of the last snapshot stands for.
 func (s *session) element(ref string) (playwright.Locator, error) {
-	ref = strings.TrimSuffix(strings.TrimPrefix(strings.Trim(ref, "[]"), "ref="), "]")
+	ref = plainRef(ref)
 	if !refText.MatchString(ref) {
 		return nil, faultf("ref %q is not one of a snapshot, like e5", ref)
 	}
@@ -148,6 +174,11 @@ func (s *session) element(ref string) (playwright.Locator, error) {
 		return nil, faultf("ref %s is not on the page any more: take a new snapshot", ref)
 	}
 	return l, nil
+}
+
+// plainRef takes off what models copy along with a ref.
+func plainRef(ref string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.Trim(ref, "[]"), "ref="), "]")
 }
 
 func (s *session) act(ctx context.Context, a Action, limits Limits) (string, error) {
@@ -212,6 +243,7 @@ func (s *session) look(l Limits) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	s.tree = tree
 	if strings.TrimSpace(tree) == "" {
 		tree = "(the page is empty)"
 	}

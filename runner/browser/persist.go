@@ -46,6 +46,12 @@ func (r *run) change(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: %w", errVisitor, err)
 	}
+	if r.traced {
+		if err := s.trace(ctx, r.limits); err != nil {
+			s.close()
+			return fmt.Errorf("%w: %w", errVisitor, err)
+		}
+	}
 	r.at = r.page.URL()
 	r.close()
 	r.session = s

@@ -23,6 +23,7 @@ type session struct {
 	in      scope
 	ctx     playwright.BrowserContext
 	page    playwright.Page
+	tree    string        // of the last snapshot that an agent took
 	crash   chan struct{} // closed when the page's process is gone
 	crashed sync.Once
 	ended   sync.Once

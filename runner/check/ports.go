@@ -66,4 +66,5 @@ type Acceptance struct {
 	Console    []string      `json:"console,omitempty"`  // errors and warnings of the page
 	Server     string        `json:"-"`                  // end of the application's log
 	Network    []string      `json:"network,omitempty"`  // failed and refused requests
+	Trace      string        `json:"trace,omitempty"`    // file among the artifacts: everything that happened, for Playwright's viewer
 }

@@ -104,6 +104,7 @@ func TestListensWithoutPtrace(t *testing.T) {
 		t.Error("what it must not see is shown: nothing is tested here")
 	}
 	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // else it is left for others to bury
 	TestListens(t)
 }
 
