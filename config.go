@@ -37,6 +37,7 @@ type config struct {
 	SessionMinutes   time.Duration
 	TDD              bool
 	E2E              string
+	A11y             string
 	Setup            string
 	Test, Start, URL string
 	Isolation        string
@@ -92,6 +93,7 @@ var inputs = []input{
 		return among(v, "strict", "off")
 	}},
 	{"e2e", "auto", "required, auto or off", "Acceptance in a real browser: for every feature, for those that have steps, or not at all.", oneOf(func(c *config) *string { return &c.E2E }, "required", "auto", "off")},
+	{"a11y", "report", "off, report or block", "What keeps people from using the pages, looked for by axe-core as acceptance runs: reported, or failing it where serious.", oneOf(func(c *config) *string { return &c.A11y }, "off", "report", "block")},
 	{"setup", "", "a shell command", "Run in every clean checkout before its tests.", text(func(c *config) *string { return &c.Setup })},
 	{"test", "", "a shell command", "How the project's tests run; found by itself for Node and Go.", text(func(c *config) *string { return &c.Test })},
 	{"start", "", "a shell command", "How the application starts, on the port in PORT; found by itself for Node and Go.", text(func(c *config) *string { return &c.Start })},

@@ -119,6 +119,25 @@ if [ ! -f "$driver/prepared" ]; then
 	trap - EXIT
 fi
 
+# axe-core, which looks for what keeps people out of a page. It lies beside the
+# driver and comes with it into the image. It can be done without, so a machine
+# that cannot fetch it is only told.
+
+axe=4.14.1
+if [ ! -f "$driver/axe-$axe.min.js" ] && [ -z "$want_driver" ]; then
+	say "npm pack axe-core@$axe to $driver"
+	new=$(mktemp -d "$cache/new.XXXXXX")
+	trap 'rm -rf "$new"' EXIT
+	if npm pack --silent --pack-destination "$new" "axe-core@$axe" >/dev/null && tar -xzf "$new"/axe-core-*.tgz -C "$new"; then
+		chmod a+r "$new/package/axe.min.js"
+		mv "$new/package/axe.min.js" "$driver/axe-$axe.min.js"
+	else
+		say "axe-core cannot be fetched; pages are not looked at for accessibility until it is"
+	fi
+	rm -rf "$new"
+	trap - EXIT
+fi
+
 # Chromium
 
 chromium=$want_chromium

@@ -25,6 +25,7 @@ type run struct {
 	limits   Limits
 	label    string // of the step at work
 	traced   bool
+	looks    bool                   // for barriers
 	shot     atomic.Pointer[[]byte] // of the last screenshot step
 	at       string                 // where the last visitor was
 	named    string                 // the address that the last goto named
@@ -48,6 +49,10 @@ func (b *Browser) Accept(ctx context.Context, app check.App, sc check.Scenario) 
 		return acc, fmt.Errorf("accept: %w", err)
 	}
 	defer release()
+
+	// The browser starts beside the application, if it has not yet. What goes wrong
+	// with that is said when it is needed.
+	go b.up(ctx) //nolint:errcheck // see the line above
 
 	srv := newServer(ctx, app, u, b.o)
 	err = srv.run(ctx)
@@ -82,7 +87,7 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature)}
+	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc.Feature)}
 	defer func() { r.close() }() // the visitor may be another by then
 	if sc.Patience > 0 {
 		r.limits.Action = sc.Patience
@@ -103,9 +108,16 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 			break
 		}
 		acc.Succeeded++
+		if settles(st) {
+			b.look(working, r, acc, false)
+		}
 	}
 	if failed == nil {
+		b.look(working, r, acc, true)
 		failed = r.conclude(working)
+	}
+	if failed == nil {
+		failed = b.blocked(acc)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

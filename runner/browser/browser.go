@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type Options struct {
 	Now       func() time.Time
 	Artifacts string // directory for what people may look at: an agent's screenshots and recordings, traces; created
 	Exchange  string // directory that the driver may write, for what it hands over; "": no traces
+
+	A11y string // [A11yOff], the zero value, [A11yReport] or [A11yBlock]
 
 	Limits Limits
 }
@@ -104,6 +107,9 @@ type Browser struct {
 	failing    map[string]bool // features whose last run failed
 	traces     int             // handed over so far
 	recordings int             // begun so far
+
+	axeSource string                     // once it was read
+	shapes    map[string][]check.Barrier // of pages that were looked at
 }
 
 var _ check.Browser = (*Browser)(nil)
@@ -121,6 +127,12 @@ func Open(ctx context.Context, o Options) (*Browser, error) {
 	if err := p.check(exists); err != nil {
 		return nil, fmt.Errorf("open browser: %w", err)
 	}
+	if !slices.Contains([]string{"", A11yOff, A11yReport, A11yBlock}, o.A11y) {
+		return nil, fmt.Errorf("open browser: a11y %q is none of off, report, block", o.A11y)
+	}
+	if o.A11y == A11yBlock && !exists(axeFile(o.Driver)) {
+		return nil, fmt.Errorf("open browser: a11y is block, and axe-core is not at %s: run tools/setup.sh", axeFile(o.Driver))
+	}
 	if o.Artifacts != "" {
 		if err := os.MkdirAll(o.Artifacts, 0o750); err != nil {
 			return nil, fmt.Errorf("open browser: %w", err)
@@ -134,6 +146,7 @@ func Open(ctx context.Context, o Options) (*Browser, error) {
 		ports: make(map[int]bool),
 
 		failing: make(map[string]bool),
+		shapes:  make(map[string][]check.Barrier),
 	}, nil
 }
 

@@ -676,8 +676,8 @@ func TestApplicationThatDoesNotStart(t *testing.T) {
 			if name == "ends" && (!strings.HasSuffix(acc.Failures[0], "line 103\noops") || acc.Duration > 1900*time.Millisecond) {
 				t.Errorf("after %v: %s", acc.Duration, acc.Failures[0])
 			}
-			if acc.Executed != 0 || b.engine != nil {
-				t.Errorf("%d steps, engine %v", acc.Executed, b.engine)
+			if acc.Executed != 0 {
+				t.Errorf("%d steps", acc.Executed)
 			}
 		})
 	}

@@ -59,6 +59,15 @@ const meansPage = `<p id=p></p><link rel=dns-prefetch href="$TO"><link rel=preco
 })()
 </script>`
 
+// barrierPage keeps people out, and whoever looks for that if it can.
+const barrierPage = `<h1>Barriers</h1><img src="data:,"><input id=i><p style="color:#ddd;background:#eee">pale</p>
+<script>
+Object.defineProperty(window, 'axe', {value: {run: async () => ({violations: []})}, writable: false})
+document.querySelectorAll = () => []
+Array.prototype.map = function () { return [] }
+JSON.stringify = () => '[]'
+</script>`
+
 // forgedPage answers every question about itself with a lie.
 const forgedPage = `<p id=p>plain</p><script>
 for (const k of ['innerText', 'textContent', 'value'])
@@ -161,6 +170,10 @@ func shelfHandler(w http.ResponseWriter, r *http.Request) {
 	case "/outside":
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprint(w, page(strings.ReplaceAll(outsidePage, "$TO", to)))
+	case "/barriers":
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'")
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, page(barrierPage)) // whoever asked is gone
 	case "/headers":
 		fmt.Println(r.Header)
 		_, _ = fmt.Fprint(w, r.Header) // whoever asked is gone

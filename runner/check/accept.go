@@ -136,6 +136,20 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
+// barriers says in a few words what keeps people from using the pages.
+func barriers(found []Barrier) string {
+	if len(found) == 0 {
+		return ""
+	}
+	var rules []string
+	for _, b := range found {
+		if r := b.Rule + " on " + b.Page; !slices.Contains(rules, r) {
+			rules = append(rules, r)
+		}
+	}
+	return "; accessibility: " + list(rules)
+}
+
 // judgeAcceptance says whether a performance shows the feature.
 func judgeAcceptance(p performance) finding {
 	f := finding{Counts: runner.Counts{Run: p.Executed, Passed: p.Succeeded, Failed: p.Executed - p.Succeeded}}
@@ -149,7 +163,7 @@ func judgeAcceptance(p performance) finding {
 		f.Outcome = runner.Inconclusive
 		f.Reason = fmt.Sprintf("The acceptance of %s is said to pass, but only %d of its %d steps were performed.", p.Feature, p.Succeeded, len(p.Steps))
 	default:
-		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s).", p.Feature, plural(p.Succeeded, "step", "steps"))
+		f.Reason = fmt.Sprintf("the acceptance of %s passes (%s%s).", p.Feature, plural(p.Succeeded, "step", "steps"), barriers(p.Accessibility))
 	}
 	return f
 }

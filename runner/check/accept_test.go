@@ -229,3 +229,13 @@ func TestPerformanceMustBeWhole(t *testing.T) {
 		}
 	}
 }
+
+// What keeps people from using a page is said with the verdict.
+func TestBarriersAreNamed(t *testing.T) {
+	p := performance{Steps: make([]Step, 2), Acceptance: Acceptance{Feature: "add-001", Passed: true, Executed: 2, Succeeded: 2, Accessibility: []Barrier{
+		{Page: "/", Rule: "label", Impact: "critical"}, {Page: "/about", Rule: "label", Impact: "critical"},
+	}}}
+	if f := judgeAcceptance(p); !f.passed() || f.Reason != "the acceptance of add-001 passes (2 steps; accessibility: label on /, label on /about)." {
+		t.Errorf("got %s", f.Reason)
+	}
+}

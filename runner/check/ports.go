@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -52,6 +54,24 @@ type Scenario struct {
 	Patience time.Duration
 }
 
+// A Barrier is one rule of accessibility that a page does not keep.
+type Barrier struct {
+	Page     string   `json:"page"`
+	Rule     string   `json:"rule"`   // axe-core's name of it
+	Impact   string   `json:"impact"` // minor, moderate, serious, critical
+	Help     string   `json:"help"`
+	Count    int      `json:"count"` // of elements
+	Elements []string `json:"elements,omitempty"`
+}
+
+func (b Barrier) String() string {
+	text := fmt.Sprintf("%s: %s %s: %s", b.Page, b.Impact, b.Rule, b.Help)
+	if len(b.Elements) > 0 {
+		text += " (" + strings.Join(b.Elements[:min(len(b.Elements), 3)], ", ") + ")"
+	}
+	return text
+}
+
 // An Acceptance is what happened when a scenario was performed.
 type Acceptance struct {
 	Feature    string        `json:"feature_id"`
@@ -66,5 +86,10 @@ type Acceptance struct {
 	Console    []string      `json:"console,omitempty"`  // errors and warnings of the page
 	Server     string        `json:"-"`                  // end of the application's log
 	Network    []string      `json:"network,omitempty"`  // failed and refused requests
-	Trace      string        `json:"trace,omitempty"`    // file among the artifacts: everything that happened, for Playwright's viewer
+	// Accessibility is what keeps people from using the pages that were looked at
+	// for that; not every run has some.
+	Accessibility []Barrier `json:"accessibility,omitempty"`
+	Looked        []string  `json:"looked_at,omitempty"`
+
+	Trace string `json:"trace,omitempty"` // file among the artifacts: everything that happened, for Playwright's viewer
 }
