@@ -826,7 +826,9 @@ func TestCancelEndsARun(t *testing.T) {
 		if !errors.Is(err, enough) || acc.Passed {
 			t.Errorf("%s: got %v", st.Action, err)
 		}
-		if d := time.Since(began); d > 3*time.Second {
+		// It is at once, but for a browser that is just being started: that may take
+		// five seconds to give up.
+		if d := time.Since(began); d > 8*time.Second {
 			t.Errorf("%s: took %v to end", st.Action, d)
 		}
 	}
