@@ -365,7 +365,7 @@ func TestEveryActionFails(t *testing.T) {
 	t.Parallel()
 	b, app := common(t), shelf(t)
 	limits := b.o.Limits
-	limits.Action, limits.Wait, limits.Load, limits.Answer = 1500*time.Millisecond, 1500*time.Millisecond, 2*time.Second, 2*time.Second
+	limits.Action, limits.Wait, limits.Load, limits.Answer = 1500*time.Millisecond, 1500*time.Millisecond, 6*time.Second, 2*time.Second
 	u, release, err := b.place(t.Context(), app)
 	if err != nil {
 		t.Fatal(err)
@@ -387,7 +387,7 @@ func TestEveryActionFails(t *testing.T) {
 	rows := []row{
 		{step: step("goto", "", "/broken", ""), want: `(goto /broken): expected a page, the server answered 500`},
 		{step: step("goto", "", "/about", "404"), want: `(goto /about): expected status 404, the server answered 200`},
-		{step: step("goto", "", "/hang", ""), want: `(goto /hang): the page did not load in 2s`},
+		{step: step("goto", "", "/hang", ""), want: `(goto /hang): the page did not load in 6s`},
 		{step: step("goto", "", "http://example.com/", ""), want: `(goto http://example.com/): http://example.com/ is outside the application`},
 		{step: step("goto", "", "file:///etc/passwd", ""), want: `(goto file:///etc/passwd): file:///etc/passwd is outside the application`},
 		{step: step("goto", "", "data:text/html,x", ""), want: `(goto data:text/html,x): data:text/html,x is outside the application`},
