@@ -11,10 +11,12 @@ demo: build
 	@$(env) build/autonomous-loop demo
 
 test: setup
+	@sh tools/runners.sh
 	@go vet ./...
 	@$(env) sh tools/test.sh -timeout 20m ./...
 
 test-deep: setup
+	@sh tools/runners.sh all
 	@$(env) sh tools/test.sh -tags deep -timeout 60m ./...
 
 lint:

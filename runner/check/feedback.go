@@ -23,7 +23,7 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}
-	run, err := g.test(ctx, g.o.Work, real, scope)
+	run, err := g.test(ctx, byHand{g.o.Work}, real, scope)
 	if err != nil {
 		return "", fmt.Errorf("run the tests: %w", err)
 	}

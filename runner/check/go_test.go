@@ -25,7 +25,7 @@ func TestGoCandidates(t *testing.T) {
 		{"honest tests", runner.Tests, honest, runner.Red, "red", []string{"1 new test fails", "package ."}},
 		{"honest feature", runner.Implement, built, runner.Verified, "canaries", []string{"2 tests pass", "1 of them new"}},
 		{"os.Exit(0) in TestMain", runner.Implement, built.with(exit("os.Exit(0)")), runner.Invalid, "green", []string{"Ended before its tests were over", "TestAdd was never run"}},
-		{"os.Exit(0) in place of a failure", runner.Implement, built.with(exit("m.Run(); os.Exit(0)"), tree{"counter.go": "package counter\n\ntype Counter struct{ n int }\n\nfunc (c *Counter) Add() int { return 7 }\n"}), runner.Invalid, "green", []string{"Add() = 7, want 1", "Passed before this feature: TestAdd"}},
+		{"os.Exit(0) in place of a failure", runner.Implement, built.with(exit("m.Run(); os.Exit(0)"), tree{"counter.go": "package counter\n\ntype Counter struct{ n int }\n\nfunc (c *Counter) Add() int { return 7 }\n"}), runner.Invalid, "green", []string{"exit code 0 though a test failed", "Add() = 7, want 1"}},
 	}
 	w := newWorld(t, nil)
 	for _, tt := range tests {

@@ -133,7 +133,7 @@ func sortOut(parent, red suite.Report, wrote []string, lenient bool) news {
 		}
 	}
 	for _, c := range parent.Leaves() {
-		if c.State != suite.Pass || c.Weak || c.Load {
+		if c.State != suite.Pass || c.Weak || c.Load || red.Partial {
 			continue
 		}
 		if _, unknown := dead[c.File]; unknown {

@@ -23,7 +23,7 @@ func (g *Gates) run(ctx context.Context, r Runner, c sandbox.Command) (sandbox.O
 	c.Env = append(slices.Clone(g.o.Env), c.Env...)
 	c.Read = append(slices.Clone(g.o.Read), c.Read...)
 	c.Read = append(c.Read, g.shelfDirs()...)
-	c.Write = append(slices.Clone(g.o.Write), c.Dir)
+	c.Write = slices.Concat(g.o.Write, c.Write, []string{c.Dir})
 	c.Timeout = g.o.Timeout
 	out, err := r.Run(ctx, c)
 	if ctx.Err() != nil {
@@ -71,7 +71,7 @@ func (g *Gates) testSuite(ctx context.Context, with Runner, s suite.Suite, dir s
 	}
 	defer remove(private)
 	log := filepath.Join(private, "log")
-	kit := suite.Kit{Dir: filepath.Join(private, "kit"), Timeout: g.o.Timeout}
+	kit := suite.Kit{Dir: filepath.Join(private, "kit"), Out: filepath.Join(private, "out"), Timeout: g.o.Timeout}
 	if kit.Nonce, err = g.nonce(); err != nil {
 		return r, run, err
 	}
@@ -80,7 +80,10 @@ func (g *Gates) testSuite(ctx context.Context, with Runner, s suite.Suite, dir s
 	if err != nil {
 		return r, run, err
 	}
-	out, err := g.run(ctx, with, sandbox.Command{Argv: []string{"sh", "-c", plan.Script}, Dir: dir, Net: sandbox.Local, Read: read, Log: log})
+	if err := g.outDir(with, kit.Out); err != nil {
+		return r, run, err
+	}
+	out, err := g.run(ctx, with, sandbox.Command{Argv: []string{"sh", "-c", plan.Script}, Dir: dir, Net: sandbox.Local, Read: read, Write: []string{kit.Out}, Log: log})
 	if err != nil {
 		return r, run, err
 	}
@@ -130,9 +133,28 @@ func layOut(dir string, files map[string]string) ([]string, error) {
 		return nil, err
 	}
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			return nil, err
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { // #nosec G306 -- read by another user
 			return nil, err
 		}
 	}
 	return []string{dir}, nil
+}
+
+// byHand runs commands as the user of the agent's work tree, whom Options.Own
+// does not know.
+type byHand struct{ Runner }
+
+// outDir makes the directory that with's command leaves its results in. In a
+// judgement nobody else may write there.
+func (g *Gates) outDir(with Runner, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if _, ok := with.(byHand); ok {
+		return os.Chmod(dir, 0o777) // #nosec G302 -- no verdict rests on it
+	}
+	return g.o.Own(dir)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestCommandsAreConfined(t *testing.T) {
 	}
 	setups := 0
 	for _, c := range rec.commands {
-		if d := cmp.Diff([]string{c.Dir}, c.Write); d != "" {
+		if d := cmp.Diff([]string{c.Dir}, slices.DeleteFunc(slices.Clone(c.Write), func(p string) bool { return filepath.Base(p) == "out" })); d != "" {
 			t.Error(d)
 		}
 		if strings.Contains(c.Argv[2], "ready.txt") {

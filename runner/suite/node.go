@@ -3,12 +3,10 @@ package suite
 import (
 	_ "embed"
 	"encoding/json"
-	"fmt"
+	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 //go:embed node/reporter.mjs
@@ -16,6 +14,56 @@ var nodeReporter string
 
 //go:embed node/preload.cjs
 var nodePreload string
+
+const nodeTest = "node --test"
+
+var (
+	nodeForm     = regexp.MustCompile(before + `(node)\s+(.*)$`)
+	testFlag     = regexp.MustCompile(`(^|\s)--test(\s|$)`)
+	nodeTaken    = regexp.MustCompile(`--(?:test-reporter(?:-destination)?(?:=|\s+)\S+|(?:experimental-)?test-isolation(?:=|\s+)\S+|watch\b)`)
+	nodeTestFile = regexp.MustCompile(`(^test|[._-]test|/test-[^/]*)\.[cm]?js$|(^|/)(test|__tests__)/.*\.[cm]?js$`)
+)
+
+// Node's own runner starts each test file in a process of its own and reports
+// from the process above.
+var nodeAdapter = adapter{
+	name: nodeTest,
+	claim: func(command string) (Suite, bool) {
+		m := nodeForm.FindStringSubmatch(command)
+		if m == nil || !testFlag.MatchString(m[3]) {
+			return Suite{}, false
+		}
+		return Suite{tool: nodeTest, Command: command, head: m[1], call: m[2], args: nodeTaken.ReplaceAllString(m[3], "")}, true
+	},
+	detect: func(p place) []string {
+		files := p.find(nodeTestFile)
+		if len(files) == 0 || p.nodePackage() != "" {
+			return nil
+		}
+		if !p.has("package.json") && p.dir != "." {
+			return nil
+		}
+		return []string{"node --test"}
+	},
+	plan: func(s Suite, k Kit) Plan {
+		// The report goes to the runner's standard output, which only the sandbox
+		// writes down: there is no file that the tests could reach.
+		return Plan{
+			Script: s.head + s.call + " --require " + quote(path.Join(k.Dir, "preload.cjs")) + " --test-reporter=" + quote(path.Join(k.Dir, "reporter.mjs")) +
+				" --test-reporter-destination=stdout " + s.args,
+			Files: map[string]string{"reporter.mjs": nodeReporter, "preload.cjs": nodePreload},
+		}
+	},
+	read: func(s Suite, run Run) (Report, error) { return parseNode(run.Log, run.Kit.Nonce, run.Dir), nil },
+	only: func(s Suite, scope string, isPath bool) Suite {
+		if isPath {
+			s.args = "--test " + quote(scope)
+		} else {
+			s.args = "--test-name-pattern=" + quote(scope) + " " + s.args
+		}
+		return s
+	},
+}
 
 // A nodeEvent is one line of our reporter.
 type nodeEvent struct {
@@ -45,7 +93,6 @@ type nodeError struct {
 func parseNode(log, nonce, dir string) Report {
 	var r Report
 	ended := false
-	number := 0
 	said := map[string]string{}  // file -> its output, to classify it if it does not load
 	over := map[string]bool{}    // files that came to their natural end
 	var files, dead []string     // files that were begun; that failed as a whole
@@ -53,22 +100,10 @@ func parseNode(log, nonce, dir string) Report {
 	perFile := map[string]Case{} // failures of whole files
 	var other strings.Builder    // what the tests wrote
 
-	for l := range strings.Lines(log) {
-		rest, ours := strings.CutPrefix(l, nonce+" ")
-		if !ours {
-			other.WriteString(l)
-			continue
-		}
-		n, body, _ := strings.Cut(rest, " ")
-		if i, err := strconv.Atoi(n); err != nil || i != number {
-			r.Broken = fmt.Sprintf("event %d of the test report is missing or forged", number)
-			return r
-		}
-		number++
+	stray, err := sift(log, nonce, func(body []byte) error {
 		var e nodeEvent
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
-			r.Broken = fmt.Sprintf("event %d of the test report cannot be read: %v", number-1, err)
-			return r
+		if err := json.Unmarshal(body, &e); err != nil {
+			return err
 		}
 		file := relative(dir, e.File)
 		switch e.K {
@@ -77,7 +112,9 @@ func parseNode(log, nonce, dir string) Report {
 		case "over":
 			over[file] = true
 		case "out":
-			said[file] += e.Text
+			if len(said[file]) < mostMessage {
+				said[file] += e.Text
+			}
 			other.WriteString(e.Text)
 		case "end":
 			ended = true
@@ -88,7 +125,7 @@ func parseNode(log, nonce, dir string) Report {
 			}
 		case "case":
 			if e.Skip != nil && strings.HasPrefix(*e.Skip, "test name does not match") {
-				continue // node lists what a filter leaves out as skipped
+				return nil // node lists what a filter leaves out as skipped
 			}
 			c := Case{File: file, Name: e.Name, State: Pass, Wall: millis(e.Millis)}
 			if !e.OK {
@@ -109,9 +146,14 @@ func parseNode(log, nonce, dir string) Report {
 				below[e.Nesting] = append(append(below[e.Nesting], children...), len(r.Cases)-1)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		r.Broken = err.Error()
+		return r
 	}
 	r.Cases = distinct(r.Cases)
-	r.Tail = Tail(trimPaths(strings.TrimSpace(other.String()), dir), 4<<10)
+	r.Tail = Tail(trimPaths(strings.TrimSpace(Tail(stray+other.String(), 64<<10)), dir), 4<<10)
 	for _, f := range dead {
 		c := perFile[f]
 		c.Name = f
@@ -199,10 +241,3 @@ func nodeMessage(e *nodeError, dir string) string {
 	}
 	return trimPaths(strings.TrimPrefix(e.Name+": "+e.Message, ": "), dir)
 }
-
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(s, "\n")
-	return s
-}
-
-func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

@@ -15,6 +15,8 @@ type Report struct {
 	Early   []string // files or packages that ended before their tests were over
 	Broken  string   // why the report as a whole cannot be believed; "": it can
 	Hung    bool     // the run was ended by its time limit
+	None    bool     // the runner itself says that it found no test
+	Partial bool     // what did not load kept the runner from running the rest
 	Command string   // as it was meant, without what was added to get events
 	Tail    string   // end of the raw output
 	Wall    time.Duration
@@ -112,6 +114,28 @@ func (r Report) Unloaded() map[string]Case {
 	return m
 }
 
+// mostMessage bounds what is kept of one failure, mostCases what is kept at all.
+const (
+	mostMessage = 16 << 10
+	mostCases   = 200_000
+)
+
+// tidy bounds a report and makes its names fit for one line each, and different.
+func (r *Report) tidy() {
+	if len(r.Cases) > mostCases {
+		r.Broken = fmt.Sprintf("it reports %d cases; more than %d are not read", len(r.Cases), mostCases)
+		r.Cases = r.Cases[:mostCases]
+	}
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		c.Name, c.File = oneLine(c.Name), oneLine(c.File)
+		if n := len(c.Message); n > mostMessage {
+			c.Message = head(c.Message, mostMessage/2) + "\n" + Tail(c.Message, mostMessage/2)
+		}
+	}
+	r.Cases = distinct(r.Cases)
+}
+
 // Merge joins the reports of a project that is tested by several commands.
 func Merge(rs []Report) Report {
 	if len(rs) == 1 {
@@ -124,6 +148,8 @@ func Merge(rs []Report) Report {
 		all.Early = append(all.Early, r.Early...)
 		all.Broken = cmp.Or(all.Broken, r.Broken)
 		all.Hung = all.Hung || r.Hung
+		all.None = all.None || r.None
+		all.Partial = all.Partial || r.Partial
 		all.Wall += r.Wall
 		commands = append(commands, r.Command)
 		tails = append(tails, r.Tail)

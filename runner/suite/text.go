@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // CSI, OSC, DCS and two-byte escapes, then the other controls but tab and newline.
@@ -52,3 +53,15 @@ func head(s string, most int) string {
 	}
 	return strings.ToValidUTF8(s[:most], "") + " […]"
 }
+
+// oneLine makes s, which is a name, fit for one line.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(Clean(s)), " ")
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

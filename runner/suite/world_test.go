@@ -2,11 +2,13 @@ package suite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,18 +55,22 @@ func do(t *testing.T, dir, override string) Report {
 	}
 	var rs []Report
 	for _, s := range all {
-		r, err := s.Read(run(t, s, dir, root, time.Minute))
+		run := run(t, s, dir, root, 5*time.Minute)
+		r, err := s.Read(run)
 		if err != nil {
 			t.Fatal(err)
 		}
 		rs = append(rs, r)
+		if *record && len(all) == 1 {
+			keep(t, s, override, run, r)
+		}
 	}
 	return Merge(rs)
 }
 
 func run(t *testing.T, s Suite, dir string, root *os.Root, patience time.Duration) Run {
 	t.Helper()
-	kit := Kit{Nonce: "loop-5eed", Dir: filepath.Join(t.TempDir(), "kit"), Timeout: patience}
+	kit := Kit{Nonce: "loop-5eed", Dir: filepath.Join(t.TempDir(), "kit"), Out: t.TempDir(), Timeout: patience}
 	plan := s.Plan(kit)
 	for name, text := range plan.Files {
 		put(t, filepath.Join(kit.Dir, name), text)
@@ -73,7 +79,10 @@ func run(t *testing.T, s Suite, dir string, root *os.Root, patience time.Duratio
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", plan.Script)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NO_COLOR=1", "GOCACHE=" + cache(t), "GOFLAGS=-mod=mod", "GOPROXY=off"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NO_COLOR=1", "GOCACHE=" + cache(t), "GOFLAGS=-mod=mod", "GOPROXY=off", "LANG=C.UTF-8"}
+	if home, err := os.UserHomeDir(); err == nil { // where rustup and cargo may be
+		cmd.Env = append(cmd.Env, "RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(home, ".rustup")), "CARGO_HOME="+cmp.Or(os.Getenv("CARGO_HOME"), filepath.Join(home, ".cargo")), "CARGO_NET_OFFLINE=true")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -95,4 +104,12 @@ func cache(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// believed says what is wrong with a report as a whole.
+func believed(r Report) string { return r.Broken + strings.Join(r.Early, "; ") }
+
+func sorted(all []said) []said {
+	slices.SortFunc(all, func(a, b said) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }

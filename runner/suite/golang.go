@@ -11,12 +11,101 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
+
+const goTest = "go test"
+
+var (
+	goForm    = regexp.MustCompile(`^((?:\w+=\S*\s+)*(?:env\s+(?:\w+=\S*\s+)*)?)(go\s+test)\b\s*(.*)$`)
+	goTaken   = regexp.MustCompile(`(?:^|\s)--?(?:json|v|count(?:=|\s+)\d+)\b`)
+	goNarrow  = regexp.MustCompile(`(^|\s)--?(run|skip|bench|fuzz|list|exec)\b`)
+	goTags    = regexp.MustCompile(`(?:^|\s)--?tags(?:=|\s+)(\S+)`)
+	goTimeout = regexp.MustCompile(`(^|\s)--?timeout\b`)
+)
+
+// The process of go test reads what each package's binary prints, and makes events
+// of it.
+var goAdapter = adapter{
+	name: goTest,
+	claim: func(command string) (Suite, bool) {
+		m := goForm.FindStringSubmatch(command)
+		if m == nil {
+			return Suite{}, false
+		}
+		return Suite{tool: goTest, Command: command, head: m[1], call: m[2], args: strings.TrimSpace(goTaken.ReplaceAllString(m[3], " "))}, true
+	},
+	detect: func(p place) []string {
+		if !p.has("go.mod") {
+			return nil
+		}
+		return []string{"go test ./..."}
+	},
+	plan: func(s Suite, k Kit) Plan {
+		// Without -count=1 go test answers from its cache.
+		script := s.head + s.call + " -json -count=1 "
+		if !goTimeout.MatchString(s.args) {
+			script += "-timeout=" + (k.Timeout * 9 / 10).String() + " "
+		}
+		return Plan{Script: script + s.args}
+	},
+	read: func(s Suite, run Run) (Report, error) {
+		module := goModule(run.Root, s.dir())
+		r := parseGo(run.Log, run.Dir, module)
+		if strings.Contains(s.args, "./...") && !goNarrow.MatchString(s.args) {
+			tests, err := declared(run.Root, s.dir(), s.tags())
+			if err != nil {
+				return Report{}, err
+			}
+			r.Early = append(r.Early, unreported(r, tests)...)
+		}
+		for i, c := range r.Cases {
+			r.Cases[i].File = path.Join(s.dir(), c.File)
+			if c.Load && s.Dir != "" {
+				r.Cases[i].Name = "package " + r.Cases[i].File
+			}
+		}
+		return r, nil
+	},
+	only: func(s Suite, scope string, isPath bool) Suite {
+		if !isPath {
+			s.args = "-run=" + quote(scope) + " " + s.args
+			return s
+		}
+		if strings.HasSuffix(scope, ".go") {
+			scope = path.Dir(scope)
+		}
+		s.args = quote("./" + path.Clean(scope))
+		return s
+	},
+}
+
+// tags are those a go test command is built with.
+func (s Suite) tags() []string {
+	if m := goTags.FindStringSubmatch(s.args); m != nil {
+		return strings.Split(strings.Trim(m[1], `'"`), ",")
+	}
+	return nil
+}
+
+var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
+
+// goModule is the path of the module in dir, "" if there is none.
+func goModule(root *os.Root, dir string) string {
+	data, err := ReadFile(root, path.Join(dir, "go.mod"), 1<<20)
+	if err != nil {
+		return ""
+	}
+	if m := moduleLine.FindSubmatch(data); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
 
 // A goEvent is one line of go test -json; cmd/test2json documents it.
 type goEvent struct {
@@ -116,17 +205,20 @@ func parseGo(log, dir, module string) Report {
 			}
 		}
 	}
+	// A parent fails with its subtests; if none failed, it failed by itself.
+	parents, blamed := map[key]bool{}, map[key]bool{}
+	for _, c := range r.Cases {
+		for name := c.Name; !c.Load && strings.Contains(name, "/"); {
+			name = name[:strings.LastIndexByte(name, '/')]
+			parents[key{c.File, name}] = true
+			if c.State == Fail {
+				blamed[key{c.File, name}] = true
+			}
+		}
+	}
 	for i, c := range r.Cases {
-		if c.Load || c.Name == "" {
-			continue
-		}
-		sub := func(want State) bool {
-			return slices.ContainsFunc(r.Cases, func(o Case) bool {
-				return o.File == c.File && strings.HasPrefix(o.Name, c.Name+"/") && (want == "" || o.State == want)
-			})
-		}
-		// A parent fails with its subtests; if none failed, it failed by itself.
-		r.Cases[i].Group = sub("") && (c.State != Fail || sub(Fail))
+		k := key{c.File, c.Name}
+		r.Cases[i].Group = !c.Load && parents[k] && (c.State != Fail || blamed[k])
 	}
 	r.Cases = distinct(r.Cases)
 	for p := range open {
@@ -206,15 +298,15 @@ func packageDir(pkg, module string) string {
 // declared finds the tests that the files of a module declare, by package
 // directory. It reads the sources and runs nothing, so nothing that the project
 // does in TestMain or init can hide one.
-func declared(root *os.Root, tags []string) (map[string][]string, error) {
+func declared(root *os.Root, top string, tags []string) (map[string][]string, error) {
 	tests := map[string][]string{}
-	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(root.FS(), top, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if p == "." {
+			if p == top {
 				return nil
 			}
 			if name == "testdata" || name == "vendor" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
@@ -236,7 +328,10 @@ func declared(root *os.Root, tags []string) (map[string][]string, error) {
 		if err != nil {
 			return nil //nolint:nilerr // a file that does not parse does not build, and go test says so
 		}
-		dir := path.Dir(p)
+		dir, err := filepath.Rel(top, path.Dir(p))
+		if err != nil {
+			return err // unreachable: p is below top
+		}
 		for _, decl := range f.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && isTestFunc(fn) {
 				tests[dir] = append(tests[dir], fn.Name.Name)
@@ -248,6 +343,25 @@ func declared(root *os.Root, tags []string) (map[string][]string, error) {
 		return nil, fmt.Errorf("look for tests: %w", err)
 	}
 	return tests, nil
+}
+
+// unreported names the packages of which a declared test was not heard of.
+func unreported(r Report, tests map[string][]string) []string {
+	heard := r.Index()
+	var names []string
+	for dir, fns := range tests {
+		if slices.ContainsFunc(r.Cases, func(c Case) bool { return c.File == dir && (c.Load || c.State == Fail && c.Kind == Crash) }) {
+			continue // it did not build, or died: that is a failure of its own
+		}
+		for _, fn := range fns {
+			if _, ok := heard[Case{File: dir, Name: fn}.ID()]; !ok {
+				names = append(names, fmt.Sprintf("package %s (%s was never run)", dir, fn))
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // matches applies the constraints in a file's name and text.
