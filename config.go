@@ -95,7 +95,7 @@ var inputs = []input{
 	{"e2e", "auto", "required, auto or off", "Acceptance in a real browser: for every feature, for those that have steps, or not at all.", oneOf(func(c *config) *string { return &c.E2E }, "required", "auto", "off")},
 	{"a11y", "report", "off, report or block", "What keeps people from using the pages, looked for by axe-core as acceptance runs: reported, or failing it where serious.", oneOf(func(c *config) *string { return &c.A11y }, "off", "report", "block")},
 	{"setup", "", "a shell command", "Run in every clean checkout before its tests.", text(func(c *config) *string { return &c.Setup })},
-	{"test", "", "a shell command", "How the project's tests run; found by itself for Node and Go.", text(func(c *config) *string { return &c.Test })},
+	{"test", "", "a shell command", "How the project's tests run; found by itself for most runners, see docs/tests.md.", text(func(c *config) *string { return &c.Test })},
 	{"start", "", "a shell command", "How the application starts, on the port in PORT; found by itself for Node and Go.", text(func(c *config) *string { return &c.Start })},
 	{"url", "", "a URL with {port}", "Where the application answers; http://127.0.0.1:{port} by default.", text(func(c *config) *string { return &c.URL })},
 	{"isolation", "auto", "auto, landlock or none", "How commands are kept from doing harm; auto takes the strongest that the machine has and refuses below.", oneOf(func(c *config) *string { return &c.Isolation }, "auto", "landlock", "none")},

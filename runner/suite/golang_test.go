@@ -22,6 +22,7 @@ func TestGoReport(t *testing.T) {
 		"foreign/s_test.go":        "package foreign\n\nimport (\n\t\"testing\"\n\n\t_ \"example.com/other\"\n)\n\nfunc TestS(t *testing.T) {}\n",
 		"panics/p_test.go":         "package panics\n\n" + head + "func TestA(t *testing.T) {}\nfunc TestP(t *testing.T) { var m map[int]int; m[1] = 1 }\nfunc TestZ(t *testing.T) {}\n",
 		"exit/e_test.go":           "package exit\n\n" + head + "func TestE(t *testing.T) { os.Exit(0) }\n",
+		"direct/d_test.go":         "package direct\n\nimport (\n\t\"syscall\"\n\t\"testing\"\n)\n\nfunc TestD(t *testing.T) { syscall.Exit(0) }\nfunc TestLater(t *testing.T) { t.Fatal(\"no\") }\n",
 		"quiet/q_test.go":          "package quiet\n\n" + head + "func TestMain(m *testing.M) { os.Exit(0) }\nfunc TestQ(t *testing.T) { t.Fatal(\"no\") }\n",
 		"initexit/i_test.go":       "package initexit\n\n" + head + "func init() { os.Exit(0) }\nfunc TestI(t *testing.T) { t.Fatal(\"no\") }\n",
 		"tagged/t_test.go":         "//go:build special\n\npackage tagged\n\n" + head + "func TestT(t *testing.T) {}\n",
@@ -43,6 +44,7 @@ func TestGoReport(t *testing.T) {
 		{"TestSkip", Skip, "", false},
 		{"TestSub/a_b", Pass, "", false},
 		{"TestSub/c", Fail, Assertion, false},
+		{"direct: TestD", Pass, "", false}, // by test2json, which closes what the exit left open
 		{"exit: TestE", Fail, Crash, false},
 		{"package foreign", Fail, Dependency, true},
 		{"package module", Fail, Missing, true},
@@ -55,7 +57,7 @@ func TestGoReport(t *testing.T) {
 	if d := cmp.Diff(want, summary(r)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"package initexit (TestI was never run)", "package quiet (TestQ was never run)"}, r.Early); d != "" {
+	if d := cmp.Diff([]string{"direct", "package direct (TestLater was never run)", "package initexit (TestI was never run)", "package quiet (TestQ was never run)"}, r.Early); d != "" {
 		t.Error(d)
 	}
 	if i := slices.IndexFunc(r.Cases, func(c Case) bool { return c.Name == "TestBad" }); !strings.Contains(r.Cases[i].Message, "a_test.go:12: got 1, want 2") {
