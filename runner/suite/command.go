@@ -58,7 +58,7 @@ func split(p place, text string) ([]Suite, error) {
 // chain reads a shell command as a chain of suites. Scripts of package.json and
 // composer.json and recipes of a Makefile are followed to what they run. p is
 // where the shell stands; a cd moves it for what follows.
-func (p place) chain(command string, local string, depth int) []Suite {
+func (p place) chain(command, local string, depth int) []Suite {
 	command = strings.TrimSpace(command)
 	if m := note.FindStringSubmatchIndex(command); m != nil {
 		s := Suite{tool: command[m[2]:m[3]] + " report", Command: strings.TrimSpace(command[:m[0]]), Dir: p.sub(), local: local}

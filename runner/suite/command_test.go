@@ -109,8 +109,10 @@ func TestProjectsAreDetected(t *testing.T) {
 		"makefile":                 {tree{"Makefile": "test:\n\t./run.sh\n"}, []string{"./run.sh"}},
 		"makefile beside go":       {tree{"Makefile": "test:\n\t./run.sh\n", "go.mod": "module x\n"}, []string{"go test ./..."}},
 		"two languages at the top": {tree{"go.mod": "module x\n", "package.json": `{"scripts": {"test": "jest"}}`}, []string{"jest", "go test ./..."}},
-		"two languages in directories": {tree{"server/go.mod": "module x\n", "web/package.json": `{"scripts": {"test": "vitest run"}}`, "web/node_modules/x/package.json": `{"scripts": {"test": "jest"}}`},
-			[]string{"server: go test ./...", "web: vitest run"}},
+		"two languages in directories": {
+			tree{"server/go.mod": "module x\n", "web/package.json": `{"scripts": {"test": "vitest run"}}`, "web/node_modules/x/package.json": `{"scripts": {"test": "jest"}}`},
+			[]string{"server: go test ./...", "web: vitest run"},
+		},
 		"below a manifest of its kind": {tree{"go.mod": "module x\n", "tools/go.mod": "module y\n", "ml/pyproject.toml": "[tool.pytest.ini_options]\n"}, []string{"go test ./...", "ml: python3 -m pytest"}},
 		"examples are not its own":     {tree{"examples/a/go.mod": "module x\n", "docs/package.json": `{"scripts": {"test": "jest"}}`, "testdata/b/Cargo.toml": ""}, nil},
 	} {

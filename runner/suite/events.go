@@ -28,7 +28,7 @@ func sift(log, nonce string, event func(body []byte) error) (other string, err e
 		}
 		number++
 		if err := event([]byte(body)); err != nil {
-			return rest.String(), fmt.Errorf("event %d of the test report cannot be read: %v", number-1, err)
+			return rest.String(), fmt.Errorf("event %d of the test report cannot be read: %w", number-1, err)
 		}
 	}
 	return rest.String(), nil

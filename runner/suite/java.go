@@ -19,7 +19,6 @@ var (
 	gradleTask   = regexp.MustCompile(`(^|\s):?(\S+:)?(test\w*|check|build)(\s|$)`)
 	surefireFile = regexp.MustCompile(`(^|/)target/(surefire|failsafe)-reports/TEST-[^/]+\.xml$`)
 	gradleFile   = regexp.MustCompile(`(^|/)build/test-results/[^/]+/TEST-[^/]+\.xml$`)
-	javaTestFile = regexp.MustCompile(`(^|/)src/(test|it|integrationTest|androidTest|functionalTest)/`)
 )
 
 // Surefire starts the tests in a process of their own and writes their results

@@ -44,19 +44,16 @@ func parseJUnit(data []byte, dir string, why func(fault bool, kind, text string)
 	d.Strict = true
 	d.Entity = map[string]string{}
 	type count struct {
-		name                    string
-		file                    string
-		claims                  map[string]int
-		tests, failed, skipped  int
-		errors                  int
-		hasTests, hasFailed, ok bool
+		name, file                     string
+		claims                         map[string]int
+		tests, failed, errors, skipped int
 	}
 	var cases []Case
 	var open []*count
 	rooted, closed := false, false
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -40,8 +40,11 @@ func TestTAP(t *testing.T) {
 		want      []said
 		broken    string
 	}{
-		{"whole", "TAP version 13\nok 1 - a\nnot ok 2 - b\n  ---\n  operator: equal\n  ...\nok 3 - c # SKIP why\nnot ok 4 d # TODO\nok\n1..5\n# tests 5\n", 1,
-			[]said{{"a", Pass, "", false}, {"b", Fail, Assertion, false}, {"c", Skip, "", false}, {"d", Skip, "", false}, {"test 5", Pass, "", false}}, ""},
+		{
+			"whole", "TAP version 13\nok 1 - a\nnot ok 2 - b\n  ---\n  operator: equal\n  ...\nok 3 - c # SKIP why\nnot ok 4 d # TODO\nok\n1..5\n# tests 5\n", 1,
+			[]said{{"a", Pass, "", false}, {"b", Fail, Assertion, false}, {"c", Skip, "", false}, {"d", Skip, "", false}, {"test 5", Pass, "", false}},
+			"",
+		},
 		{"plan first", "1..2\nok 1 a\nok 2 a\n", 0, []said{{"a", Pass, "", false}, {"a #2", Pass, "", false}}, ""},
 		{"cut", "1..3\nok 1 a\nok 2 b\n", 0, nil, "planned 3 tests and reported 2"},
 		{"cut before the plan", "TAP version 13\nok 1 a\n", 0, nil, "has no plan"},
@@ -95,8 +98,11 @@ func TestJUnit(t *testing.T) {
 		{"something behind", suites + cases + end + "<testsuite/>", 1, nil, "after its end"},
 		{"entities", `<!DOCTYPE x [<!ENTITY a "b">]><testsuite><testcase name="&a;"/></testsuite>`, 0, nil, "cut or broken"},
 		{"exit code against it", `<testsuite><testcase name="x"/></testsuite>`, 1, nil, "exit code 1 though no test failed"},
-		{"kinds", `<testsuite><testcase name="t"><error type="TimeoutException"/></testcase><testcase name="s"><error type="SyntaxError"/></testcase><testcase name="m"><error message="x is not a function"/></testcase><testcase name="c"><error message="boom"/></testcase></testsuite>`, 1,
-			[]said{{"c", Fail, Crash, false}, {"m", Fail, Missing, false}, {"s", Fail, Syntax, false}, {"t", Fail, Timeout, false}}, ""},
+		{
+			"kinds", `<testsuite><testcase name="t"><error type="TimeoutException"/></testcase><testcase name="s"><error type="SyntaxError"/></testcase><testcase name="m"><error message="x is not a function"/></testcase><testcase name="c"><error message="boom"/></testcase></testsuite>`, 1,
+			[]said{{"c", Fail, Crash, false}, {"m", Fail, Missing, false}, {"s", Fail, Syntax, false}, {"t", Fail, Timeout, false}},
+			"",
+		},
 	}
 	for _, tt := range tests {
 		r := reading(t, "npx cypress run # junit: out/**/*.xml", "", tt.code, nil, tree{"out/a/b.xml": tt.xml})
@@ -169,8 +175,10 @@ func TestTRX(t *testing.T) {
 
 // constructed from the documented format: no Gradle could be had where this was made.
 func TestGradle(t *testing.T) {
-	x := tree{"build/test-results/test/TEST-notes.NotesTest.xml": `<testsuite name="notes.NotesTest" tests="2" skipped="0" failures="1" errors="0"><testcase name="adds()" classname="notes.NotesTest" time="0.1"/><testcase name="removes()" classname="notes.NotesTest"><failure message="x" type="org.opentest4j.AssertionFailedError">org.opentest4j.AssertionFailedError: expected: 1</failure></testcase></testsuite>`,
-		"src/test/kotlin/notes/NotesTest.kt": ""}
+	x := tree{
+		"build/test-results/test/TEST-notes.NotesTest.xml": `<testsuite name="notes.NotesTest" tests="2" skipped="0" failures="1" errors="0"><testcase name="adds()" classname="notes.NotesTest" time="0.1"/><testcase name="removes()" classname="notes.NotesTest"><failure message="x" type="org.opentest4j.AssertionFailedError">org.opentest4j.AssertionFailedError: expected: 1</failure></testcase></testsuite>`,
+		"src/test/kotlin/notes/NotesTest.kt":               "",
+	}
 	r := reading(t, "./gradlew test", "> Task :test FAILED\n", 1, nil, x)
 	want := []said{{"src/test/kotlin/notes/NotesTest.kt: notes.NotesTest › adds()", Pass, "", false}, {"src/test/kotlin/notes/NotesTest.kt: notes.NotesTest › removes()", Fail, Assertion, false}}
 	if d := cmp.Diff(want, summary(r)); d != "" || r.Broken != "" {
@@ -187,8 +195,10 @@ func TestGradle(t *testing.T) {
 
 // A report of our own reporters that has a gap, a lie or no end is not believed.
 func TestEventsMustBeWhole(t *testing.T) {
-	lines := []string{`{"k":"begin"}`, `{"k":"plan","file":"/checkout/a.py","name":"a"}`, `{"k":"plan","file":"/checkout/a.py","name":"b"}`, `{"k":"start","file":"/checkout/a.py","name":"a"}`,
-		`{"k":"case","file":"/checkout/a.py","name":"a","state":"pass"}`, `{"k":"case","file":"/checkout/a.py","name":"b","state":"skip"}`, `{"k":"end","n":2}`}
+	lines := []string{
+		`{"k":"begin"}`, `{"k":"plan","file":"/checkout/a.py","name":"a"}`, `{"k":"plan","file":"/checkout/a.py","name":"b"}`, `{"k":"start","file":"/checkout/a.py","name":"a"}`,
+		`{"k":"case","file":"/checkout/a.py","name":"a","state":"pass"}`, `{"k":"case","file":"/checkout/a.py","name":"b","state":"skip"}`, `{"k":"end","n":2}`,
+	}
 	log := func(lines []string) string {
 		var b strings.Builder
 		for i, l := range lines {

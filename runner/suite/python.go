@@ -220,8 +220,10 @@ func pyDeclared(src string) []string {
 
 // famous are packages whose absence is no feature that is missing, even where the
 // project does not declare them.
-var famous = []string{"attr", "bs4", "celery", "click", "django", "fastapi", "flask", "freezegun", "httpx", "hypothesis", "jinja2", "lxml", "matplotlib", "mock", "nose",
-	"numpy", "pandas", "PIL", "playwright", "pydantic", "pytest", "pytest_asyncio", "requests", "responses", "scipy", "selenium", "six", "sklearn", "sqlalchemy", "starlette", "torch", "trio", "yaml"}
+var famous = []string{
+	"attr", "bs4", "celery", "click", "django", "fastapi", "flask", "freezegun", "httpx", "hypothesis", "jinja2", "lxml", "matplotlib", "mock", "nose",
+	"numpy", "pandas", "PIL", "playwright", "pydantic", "pytest", "pytest_asyncio", "requests", "responses", "scipy", "selenium", "six", "sklearn", "sqlalchemy", "starlette", "torch", "trio", "yaml",
+}
 
 // pyWhy is pyKind for the project of a run.
 func pyWhy(run Run, dir string) func(event, string) Kind {

@@ -67,7 +67,6 @@ var (
 	cargoRunning = regexp.MustCompile(`^\s+(?:Running (?:unittests )?(\S+) \((\S+)\)|(Doc-tests) (\S+))\s*$`)
 	cargoBlock   = regexp.MustCompile(`^running (\d+) tests?\s*$`)
 	cargoCase    = regexp.MustCompile(`^test (.+?)(?: - should panic)? \.\.\. (?:(ok|FAILED|ignored(?:, .*)?)|)(?: <[\d.]+s>)?\s*$`)
-	cargoBegun   = regexp.MustCompile(`^test (.+?)(?: - should panic)? \.\.\. (.*)$`)
 	cargoSaid    = regexp.MustCompile(`^---- (.+) stdout ----\s*$`)
 	cargoResult  = regexp.MustCompile(`^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out`)
 	cargoNotDone = regexp.MustCompile("^error: could not compile `([^`]+)`(?: \\(([^)]*)\\))?")

@@ -59,7 +59,7 @@ func TestSuites(t *testing.T) {
 		}
 		var got []row
 		for _, s := range all {
-			got = append(got, row{string(s.tool), s.Command, s.head, s.args})
+			got = append(got, row{s.tool, s.Command, s.head, s.args})
 		}
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%s: %s", tt.name, d)
