@@ -1,8 +1,10 @@
 package suite
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,8 +56,9 @@ type event struct {
 func parseEvents(log string, run Run, why func(e event, dir string) Kind) Report {
 	var r Report
 	var begun, ended, stopped bool
-	var planned, running []string
-	files := map[string]bool{} // -> came to its end
+	var planned []string
+	running := map[string]int{} // -> its place
+	files := map[string]bool{}  // -> came to its end
 	heard := map[string]bool{}
 	total := -1
 	id := func(e event) string { return Case{File: e.File, Name: e.Name}.ID() }
@@ -86,7 +89,7 @@ func parseEvents(log string, run Run, why func(e event, dir string) Kind) Report
 		case "over": // and was gone through
 			files[e.File] = true
 		case "start": // a case is taken up
-			running = append(running, id(e))
+			running[id(e)] = len(running)
 		case "case": // what became of it
 			c := Case{File: e.File, Name: e.Name, State: e.State, Wall: millis(e.MS)}
 			switch c.State {
@@ -97,7 +100,7 @@ func parseEvents(log string, run Run, why func(e event, dir string) Kind) Report
 				return fmt.Errorf("state %q", e.State)
 			}
 			heard[id(e)] = true
-			running = slices.DeleteFunc(running, func(s string) bool { return s == id(e) })
+			delete(running, id(e))
 			r.Cases = append(r.Cases, c)
 		case "load": // a file could not be loaded
 			files[e.File] = true
@@ -131,7 +134,7 @@ func parseEvents(log string, run Run, why func(e event, dir string) Kind) Report
 	case !begun:
 		r.Broken = "the runner reported nothing: " + head(trimPaths(Clean(other), run.Dir), 4<<10)
 	case !ended && len(running) > 0:
-		r.Broken = "the test report has no end: something ended the process in the middle of " + running[0] + " (an exit, a signal, a crash)"
+		r.Broken = "the test report has no end: something ended the process in the middle of " + first(running) + " (an exit, a signal, a crash)"
 	case !ended:
 		r.Broken = "the test report has no end: it was cut, or something ended the process before the tests were over"
 	}
@@ -168,4 +171,9 @@ func (e event) said(dir string) string {
 		}
 	}
 	return trimPaths(text, dir)
+}
+
+// first is the key with the least number.
+func first(places map[string]int) string {
+	return slices.MinFunc(slices.Sorted(maps.Keys(places)), func(a, b string) int { return cmp.Compare(places[a], places[b]) })
 }

@@ -67,10 +67,12 @@ func rustTests(text []byte) [][2]int {
 				start, opened = i, false
 			}
 			if depth == 0 && i+1 < len(src) && (src[i+1] == '[') {
-				if end := rustAttribute(src[i:]); end > 0 {
-					i += end
-					continue
+				end := rustAttribute(src[i:])
+				if end == 0 {
+					return spans // no compiler would read on
 				}
+				i += end
+				continue
 			}
 		case '{', '(', '[':
 			depth++

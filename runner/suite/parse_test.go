@@ -267,6 +267,48 @@ func TestPlainCommandsAreWeak(t *testing.T) {
 	}
 }
 
+// What cargo's blocks count and what they hold must agree.
+func TestCargoText(t *testing.T) {
+	const head = "     Running unittests src/lib.rs (target/debug/deps/notes-1)\n\nrunning 2 tests\n"
+	const said = "test a ... ok\ntest b ... ok\n"
+	const end = "\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n"
+	for name, tt := range map[string]struct {
+		log  string
+		want string
+	}{
+		"whole":                    {head + said + end, ""},
+		"a line left out":          {head + "test a ... ok\n" + end, "is not what its lines say"},
+		"fewer than begun":         {head + "test a ... ok\n" + strings.Replace(end, "2 passed", "1 passed", 1), "began with 2 tests and ended with 1"},
+		"a failure that is none":   {head + "test a ... ok\ntest b ... FAILED\n" + end, "is not what its lines say"},
+		"two results":              {head + said + end + strings.Replace(end, "ok. 2 passed; 0 failed", "FAILED. 0 passed; 2 failed", 1), "two results"},
+		"no result":                {head + said, "src/lib.rs"},
+		"nothing":                  {"", "reported nothing"},
+		"words of another program": {"hello\ntest a ... ok\n" + end, "reported nothing"},
+	} {
+		got := believed(reading(t, "cargo test", tt.log, 0, nil, nil))
+		if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// A log that was cut is not believed, whatever it says.
+func TestCutOutput(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	all, err := Find(root, "./x # tap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := all[0].Read(Run{Dir: "/checkout", Root: root, Log: "1..1\nok 1 a\n", Cut: true})
+	if err != nil || !strings.Contains(r.Broken, "its output was cut") {
+		t.Errorf("%v %q", err, r.Broken)
+	}
+}
+
 // However much a run writes, reading it takes time and memory in proportion.
 func TestHugeReports(t *testing.T) {
 	const n = 20_000
