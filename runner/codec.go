@@ -29,52 +29,64 @@ type progressFile struct {
 // Encode gives the two files of a state. What would not be the same after a
 // restart is an error now, not then.
 func Encode(st State) (state, list []byte, err error) {
-	if state, list, err = encode(st); err != nil {
-		return nil, nil, err
+	written, err := compact(st.file())
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode state: %w", err)
 	}
+	rows, err := compact(st.rows())
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode feature list: %w", err)
+	}
+	state, list = indented(written), indented(rows)
 	back, err := Decode(state, list)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read back what was encoded: %w", err)
 	}
-	again, _, err := encode(back)
-	if err != nil || !bytes.Equal(again, state) {
+	// The hashes of the rows stand in the state, so it speaks for the list too.
+	if again, err := compact(back.file()); err != nil || !bytes.Equal(again, written) {
 		return nil, nil, errors.New("encode state: it does not survive a restart")
 	}
 	return state, list, nil
 }
 
-func encode(st State) (state, list []byte, err error) {
-	f := stateFile{State: st, Progress: []progressFile{}}
-	rows := []Row{}
+// file is what state.json holds.
+func (st State) file() stateFile {
+	f := stateFile{State: st, Progress: make([]progressFile, 0, len(st.Features))}
+	for _, feature := range st.Features {
+		f.Progress = append(f.Progress, progressFile{feature.ID, rowHash(feature.Row), feature.Progress})
+	}
+	return f
+}
+
+// rows is what feature_list.json holds.
+func (st State) rows() []Row {
+	rows := make([]Row, 0, len(st.Features))
 	for _, feature := range st.Features {
 		row := feature.Row
 		row.Passes = feature.Status == Complete
-		f.Progress = append(f.Progress, progressFile{row.ID, rowHash(row), feature.Progress})
 		rows = append(rows, row)
 	}
-	if state, err = encodeJSON(f); err != nil {
-		return nil, nil, fmt.Errorf("encode state: %w", err)
-	}
-	if list, err = encodeJSON(rows); err != nil {
-		return nil, nil, fmt.Errorf("encode feature list: %w", err)
-	}
-	return state, list, nil
+	return rows
 }
 
 // Decode joins the two files. Everything that does not fit is an error: a
 // damaged state must never pass for an empty one.
 func Decode(state, list []byte) (State, error) {
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(state, &head); err != nil {
-		return State{}, fmt.Errorf("state.json: %w", err)
-	}
-	if head.Schema < 1 || head.Schema > Schema {
-		return State{}, fmt.Errorf("state.json: schema %d, this version reads 1 to %d", head.Schema, Schema)
-	}
 	var f stateFile
-	if err := json.Unmarshal(state, &f); err != nil {
+	err := json.Unmarshal(state, &f)
+	if err != nil || f.Schema < 1 || f.Schema > Schema {
+		// Of a schema to come nothing else may be readable.
+		var head struct {
+			Schema int `json:"schema"`
+		}
+		if err := json.Unmarshal(state, &head); err != nil {
+			return State{}, fmt.Errorf("state.json: %w", err)
+		}
+		if head.Schema < 1 || head.Schema > Schema {
+			return State{}, fmt.Errorf("state.json: schema %d, this version reads 1 to %d", head.Schema, Schema)
+		}
+	}
+	if err != nil {
 		return State{}, fmt.Errorf("state.json: %w", err)
 	}
 	var rows []Row
@@ -154,13 +166,31 @@ func Hash(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func encodeJSON(v any) ([]byte, error) {
+// compact is the JSON of v without a space in it, and with < and & as they are.
+func compact(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// encodeJSON is the JSON of v for people.
+func encodeJSON(v any) ([]byte, error) {
+	b, err := compact(v)
+	if err != nil {
+		return nil, err
+	}
+	return indented(b), nil
+}
+
+// indented is JSON for people.
+func indented(compact []byte) []byte {
+	var b bytes.Buffer
+	if err := json.Indent(&b, compact, "", "  "); err != nil {
+		panic("runner: what was encoded cannot be indented: " + err.Error()) // unreachable unless encoding/json is broken
+	}
+	return b.Bytes()
 }

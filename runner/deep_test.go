@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // The deep spaces: together well over 100,000 executions.
@@ -24,11 +27,25 @@ var deep = []namedSpace{
 }
 
 func TestEveryDeepExecution(t *testing.T) {
-	for _, s := range deep {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			enumerate(t, s.space)
-		})
+	// Little lives long here, so collecting it seldom halves the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	var mu sync.Mutex
+	var all tally
+	begun := time.Now()
+	t.Run("spaces", func(t *testing.T) { // over when all of them are
+		for _, s := range deep {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				one := enumerate(t, s.space)
+				mu.Lock()
+				defer mu.Unlock()
+				all = tally{all.executions + one.executions, all.sessions + one.sessions, all.crashes + one.crashes, all.choices + one.choices}
+			})
+		}
+	})
+	t.Logf("all: %v, %.1f s", all, time.Since(begun).Seconds())
+	if all.executions < 100_000 && *replay == "" && !t.Failed() {
+		t.Errorf("%d executions are enumerated, want at least 100,000", all.executions)
 	}
 }
 

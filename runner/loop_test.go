@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -35,21 +36,30 @@ func TestEveryExecution(t *testing.T) {
 	}
 }
 
-func enumerate(t *testing.T, s space) {
+// A tally counts what was enumerated.
+type tally struct{ executions, sessions, crashes, choices int }
+
+func (a tally) String() string {
+	return fmt.Sprintf("%d executions, %d sessions, %d crashes, %d choices", a.executions, a.sessions, a.crashes, a.choices)
+}
+
+func enumerate(t *testing.T, s space) tally {
 	if *replay != "" {
 		c, err := choose.Replay(*replay)
 		if err != nil {
 			t.Fatal(err)
 		}
 		execution(t, c, s)
-		return
+		return tally{}
 	}
-	executions, sessions := 0, 0
+	var all tally
+	begun := time.Now()
 	for c := range choose.All() {
-		executions++
-		sessions += execution(t, c, s)
+		sessions, crashes := execution(t, c, s)
+		all = tally{all.executions + 1, all.sessions + sessions, all.crashes + crashes, all.choices + len(c.String())}
 	}
-	t.Logf("%d executions, %d sessions", executions, sessions)
+	t.Logf("%v, %.1f s", all, time.Since(begun).Seconds())
+	return all
 }
 
 type namedSpace struct {
@@ -69,8 +79,8 @@ var spaces = []namedSpace{
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
-// many.
-func execution(t *testing.T, c *choose.Chooser, s space) int {
+// many, and how many of them crashed.
+func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
 	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
 	w.remote.rotten = map[string]bool{}
@@ -99,15 +109,15 @@ func execution(t *testing.T, c *choose.Chooser, s space) int {
 		if res.HandoffReason != nil && *res.HandoffReason == Superseded {
 			continue
 		}
+		crashes = s.crashes - w.crashes
 		w.checkEnd(res)
-		return n
+		return n, crashes
 	}
 }
 
 // expected says whether a successor was asked for.
 func (w *world) expected() bool {
-	st, err := Decode(w.remote.state, w.remote.list)
-	return err == nil && w.remote.asked[st.Serial] > 0
+	return w.remote.asked[w.remote.truth.Serial] > 0
 }
 
 // check asserts what must hold after every session.
@@ -123,10 +133,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 		}
 		return
 	}
-	st, decodeErr := Decode(w.remote.state, w.remote.list)
-	if decodeErr != nil {
-		fail("state: %v", decodeErr)
-	}
+	st := w.remote.truth
 	if w.loads > 1 {
 		fail("the state was read %d times", w.loads) // I7
 	}
@@ -217,10 +224,7 @@ func (w *world) ancestor(ancestor, id string) bool {
 // what is on the work branch, and one more session changes nothing.
 func (w *world) checkEnd(res LoopResult) {
 	w.t.Helper()
-	st, err := Decode(w.remote.state, w.remote.list)
-	if err != nil {
-		w.t.Fatalf("%v: %v", w.c, err)
-	}
+	st := w.remote.truth
 	good := 0
 	for id, state := range w.remote.commits[w.remote.work].tree {
 		// Nobody knows of one that broke after it was judged last.
@@ -238,15 +242,14 @@ func (w *world) checkEnd(res LoopResult) {
 	}
 	state := w.remote.state
 	w.crashes, w.rivals = 0, 0
-	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(state) {
+	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(st) {
 		w.t.Fatalf("%v: a session after the end changed the state", w.c)
 	}
 }
 
 // healed says whether all that a session after the end did was to keep a
 // receipt that was lost.
-func (w *world) healed(before []byte) bool {
-	a, errA := Decode(before, w.remote.list)
-	b, errB := Decode(w.remote.state, w.remote.list)
-	return errA == nil && errB == nil && b.Serial == a.Serial+1 && b.Epoch == a.Epoch && b.Effects["comment"] != a.Effects["comment"]
+func (w *world) healed(before State) bool {
+	after := w.remote.truth
+	return after.Serial == before.Serial+1 && after.Epoch == before.Epoch && after.Effects["comment"] != before.Effects["comment"]
 }

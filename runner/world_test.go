@@ -26,7 +26,8 @@ type world struct {
 
 	remote struct {
 		state, list []byte
-		moves       int // of the state branch; the compare-and-swap compares it
+		truth       State // both, decoded, once for all who only look
+		moves       int   // of the state branch; the compare-and-swap compares it
 		code        string
 		work        string
 		commits     map[string]commit
@@ -101,7 +102,7 @@ func (w *world) Load(ctx context.Context) (Found, error) {
 	w.seen = w.remote.moves
 	w.local = maps.Clone(w.remote.commits)
 	found := Found{State: w.remote.state, List: w.remote.list, Work: w.remote.work, Base: Base{"main", "base"}}
-	if st, err := Decode(found.State, found.List); err == nil && found.Work != "" {
+	if st := w.remote.truth; found.State != nil && found.Work != "" {
 		found.Foreign = found.Work != st.Work && found.Work != st.Published
 	}
 	return found, nil
@@ -119,7 +120,11 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	if w.remote.moves != w.seen {
 		return &MovedError{Want: fmt.Sprint(w.seen), Have: fmt.Sprint(w.remote.moves)}
 	}
-	w.remote.state, w.remote.list, w.remote.code = tx.State, tx.List, tx.Code
+	truth, err := Decode(tx.State, tx.List)
+	if err != nil {
+		w.t.Fatalf("%v: a state that cannot be read was saved: %v", w.c, err)
+	}
+	w.remote.state, w.remote.list, w.remote.truth, w.remote.code = tx.State, tx.List, truth, tx.Code
 	w.remote.moves++
 	w.seen, w.claimed = w.remote.moves, true
 	maps.Copy(w.remote.commits, w.local)
@@ -214,8 +219,8 @@ func (w *world) Plan(context.Context, Purse) ([]Row, Usage, error) {
 func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	w.step()
 	id := t.Feature.ID
-	st, err := Decode(w.remote.state, w.remote.list)
-	if f, _ := st.Feature(id); err != nil || f.Attempts < t.Attempt {
+	st := w.remote.truth
+	if f, _ := st.Feature(id); f.Attempts < t.Attempt {
 		w.t.Fatalf("%v: attempt %d at %s was not counted before it began", w.c, t.Attempt, id)
 	}
 	if !t.Resumed && t.Repair == 0 && t.Phase == w.first() {
