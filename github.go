@@ -37,6 +37,11 @@ type eventPayload struct {
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
 	} `json:"repository"`
+	Sender struct {
+		Login string `json:"login"`
+		ID    int64  `json:"id"`
+		Type  string `json:"type"`
+	} `json:"sender"`
 }
 
 func openJob(env environment) (*job, error) {
@@ -112,21 +117,23 @@ func (j *job) workflow(c config) string {
 	return path.Base(file)
 }
 
+// hub is the repository on GitHub. It makes no request.
+func (j *job) hub(c config, base string, sleepFor func(context.Context, time.Duration) error, clock func() time.Time) (*forge.Hub, error) {
+	issue, _ := strconv.Atoi(strings.TrimPrefix(c.Spec, "issue:"))
+	retention, _ := strconv.Atoi(j.getenv("GITHUB_RETENTION_DAYS"))
+	return forge.GitHub(forge.Options{
+		Token: c.GitHubToken.reveal(), APIURL: j.names.api, ServerURL: j.names.server, Repository: j.names.repository,
+		Branch: strings.TrimPrefix(c.workBranch(), "refs/heads/"), Base: base, PullRequest: forge.PullRequest(c.PullRequest), SpecIssue: issue, Summary: j.summary,
+		Loop: c.Loop, Workflow: j.workflow(c), Run: j.run,
+		ResultsURL: j.getenv("ACTIONS_RESULTS_URL"), RuntimeToken: j.getenv("ACTIONS_RUNTIME_TOKEN"), Retention: retention,
+		Sleep: sleepFor, Now: clock,
+	})
+}
+
 func (j *job) place(c config, now time.Time, sleepFor func(context.Context, time.Duration) error, clock func() time.Time) place {
 	trigger, lineage := j.trigger()
 	branch := strings.TrimPrefix(c.workBranch(), "refs/heads/")
 	home := j.names.server + "/" + j.names.repository
-	options := func(c config, base string) forge.Options {
-		issue, _ := strconv.Atoi(strings.TrimPrefix(c.Spec, "issue:"))
-		retention, _ := strconv.Atoi(j.getenv("GITHUB_RETENTION_DAYS"))
-		return forge.Options{
-			Token: c.GitHubToken.reveal(), APIURL: j.names.api, ServerURL: j.names.server, Repository: j.names.repository,
-			Branch: branch, Base: base, PullRequest: forge.PullRequest(c.PullRequest), SpecIssue: issue, Summary: j.summary,
-			Loop: c.Loop, Workflow: j.workflow(c), Run: j.run,
-			ResultsURL: j.getenv("ACTIONS_RESULTS_URL"), RuntimeToken: j.getenv("ACTIONS_RUNTIME_TOKEN"), Retention: retention,
-			Sleep: sleepFor, Now: clock,
-		}
-	}
 	return place{
 		remote:  home + ".git",
 		auth:    repo.Auth{User: "x-access-token", Token: c.GitHubToken.reveal()},
@@ -139,9 +146,9 @@ func (j *job) place(c config, now time.Time, sleepFor func(context.Context, time
 			RunURL:    fmt.Sprintf("%s/actions/runs/%d", home, j.run.ID),
 			Resume:    "gh workflow run " + j.workflow(c),
 		},
-		forge: func(c config, base string) (runner.Forge, error) { return forge.GitHub(options(c, base)) },
+		forge: func(c config, base string) (runner.Forge, error) { return j.hub(c, base, sleepFor, clock) },
 		issue: func(ctx context.Context, c config, number int) (string, error) {
-			hub, err := forge.GitHub(options(c, c.Base))
+			hub, err := j.hub(c, c.Base, sleepFor, clock)
 			if err != nil {
 				return "", err
 			}
@@ -206,8 +213,17 @@ func inJob(ctx context.Context, env environment) (err error) {
 	}
 	ctx, cancel := softDeadline(ctx, env.now(), c.SessionMinutes)
 	defer cancel()
-	p := j.place(c, env.now(), sleep, env.now)
 	var res runner.LoopResult
+	why, err := j.stranger(ctx, c, sleep, env.now)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		// Green: a comment by anybody is no fault of the repository's.
+		j.action.Noticef("%s; no session is started", why)
+		return j.outputs(res, c.workBranch())
+	}
+	p := j.place(c, env.now(), sleep, env.now)
 	if c.LoopConfig.Mode == runner.ContinueMode {
 		res, err = continueLoop(ctx, env, c, p)
 	} else {

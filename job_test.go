@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,6 +32,9 @@ func playScripts(t *testing.T, dir string) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"repository":       hubDo((*hub).repository),
 			"by-hand":          hubDo((*hub).byHand),
+			"person":           hubDo((*hub).person),
+			"permission":       hubDo((*hub).permission),
+			"event":            hubDo((*hub).event),
 			"dispatched":       hubDo((*hub).dispatched),
 			"another-job":      hubDo((*hub).anotherJob),
 			"run-ends":         hubDo((*hub).runEnds),
@@ -134,6 +138,30 @@ func (h *hub) byHand(ts *testscript.TestScript, args []string) {
 	run, err := h.StartRun(repoName, "loop.yml", "workflow_dispatch", fakegithub.Actor{Login: "ada", ID: 7}, nil)
 	ts.Check(err)
 	h.begin(ts, run)
+}
+
+// person LOGIN ID ROLE: GitHub knows somebody, who may do what ROLE may.
+func (h *hub) person(ts *testscript.TestScript, args []string) {
+	h.AddPerson(account(ts, args[0], args[1]), args[2])
+}
+
+// permission NAME LEVEL: what the job's token may do; none for nothing.
+func (h *hub) permission(ts *testscript.TestScript, args []string) {
+	h.SetPermission(args[0], strings.TrimPrefix(args[1], "none"))
+}
+
+// event NAME LOGIN ID: somebody causes an event that starts the workflow. Of an
+// app the login ends in [bot].
+func (h *hub) event(ts *testscript.TestScript, args []string) {
+	run, err := h.StartRun(repoName, "loop.yml", args[0], account(ts, args[1], args[2]), nil)
+	ts.Check(err)
+	h.begin(ts, run)
+}
+
+func account(ts *testscript.TestScript, login, id string) fakegithub.Actor {
+	n, err := strconv.ParseInt(id, 10, 64)
+	ts.Check(err)
+	return fakegithub.Actor{Login: login, ID: n, App: strings.HasSuffix(login, "[bot]")}
 }
 
 // dispatched TITLE: a runner takes the run that was dispatched, whose title

@@ -37,7 +37,7 @@ type Options struct {
 
 // DefaultPermissions are those of the job's token at first.
 func DefaultPermissions() map[string]string {
-	return map[string]string{"contents": "write", "pull_requests": "write", "issues": "write", "actions": "write"}
+	return map[string]string{"metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "actions": "write"}
 }
 
 // An Actor is who a token belongs to.
@@ -62,6 +62,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	actors   map[string]*Actor // by token
+	people   []person          // who have no token here
 	repos    map[string]*repo
 	runs     []*Run
 	rows     []*artifact
@@ -103,6 +104,29 @@ func (s *Server) AddToken(token string, a Actor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.actors[token] = &a
+}
+
+// A person is somebody whom GitHub knows, with what they may do in every
+// repository here: admin, write, read or none. Role is its finer name: maintain
+// is write, and triage is read.
+type person struct {
+	Actor
+	permission, role string
+}
+
+// AddPerson makes somebody known, by a role of theirs: admin, maintain, write,
+// triage, read or none.
+func (s *Server) AddPerson(a Actor, role string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	permission := role
+	switch role {
+	case "maintain":
+		permission = "write"
+	case "triage":
+		permission = "read"
+	}
+	s.people = append(s.people, person{a, permission, role})
 }
 
 // SetPermission changes a permission of the job's token: read, write, or "" for

@@ -148,12 +148,18 @@ func (s *Server) getRepo(c *call) {
 }
 
 func (s *Server) getPermission(c *call) {
-	login := c.r.PathValue("user")
+	if !c.may("metadata=read") {
+		return
+	}
+	people := s.people
 	for _, a := range s.actors {
-		if a.Login == login {
-			who := c.user(a)
-			who["role_name"] = "write"
-			c.answer(http.StatusOK, object{"permission": "write", "role_name": "write", "user": who})
+		people = append(people, person{*a, "write", "write"})
+	}
+	for _, p := range people {
+		if p.Login == c.r.PathValue("user") {
+			who := c.user(&p.Actor)
+			who["role_name"] = p.role
+			c.answer(http.StatusOK, object{"permission": p.permission, "role_name": p.role, "user": who})
 			return
 		}
 	}

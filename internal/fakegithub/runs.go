@@ -164,10 +164,14 @@ func (s *Server) Event(id int64) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.run(id)
+	kind := "User"
+	if r.Actor.App {
+		kind = "Bot"
+	}
 	data, _ := json.Marshal(object{
 		"inputs": r.Inputs, "ref": "refs/heads/" + r.Branch, "workflow": r.Workflow,
 		"repository": object{"full_name": r.Repo, "default_branch": s.repos[r.Repo].branch},
-		"sender":     object{"login": r.Actor.Login, "id": r.Actor.ID},
+		"sender":     object{"login": r.Actor.Login, "id": r.Actor.ID, "type": kind},
 	})
 	return data
 }
