@@ -301,11 +301,15 @@ func (h *hub) foreignCommit(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 }
 
-// truncated-script: the model's script ends after the feature list.
-func (h *hub) truncatedScript(ts *testscript.TestScript, _ []string) {
+// truncated-script [KEY STATUS]: the model's script ends after the feature list,
+// or after one more question that is refused first.
+func (h *hub) truncatedScript(ts *testscript.TestScript, args []string) {
 	script, _, ok := strings.Cut(ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:")), "-- greet-001/")
 	if !ok {
 		ts.Fatalf("the script has no greet-001")
+	}
+	if len(args) == 2 {
+		script += fmt.Sprintf("-- %[1]s http %[2]s --\n-- %[1]s say --\nNever mind.\n", args[0], args[1])
 	}
 	file := filepath.Join(h.work, "truncated.txtar")
 	ts.Check(os.WriteFile(file, []byte(script), 0o644))

@@ -61,7 +61,7 @@ func (e *usageError) Unwrap() error { return e.err }
 // The exit codes, as in the README.
 const (
 	exitDone    = 0 // complete, handed over, waiting, or stopped at a limit
-	exitFailed  = 1 // something has to be mended; the loop waits
+	exitFailed  = 1 // something has to be mended, a refused key for example; the loop waits
 	exitUsage   = 2 // an input is wrong; nothing was done
 	exitState   = 3 // the loop's branches are damaged, foreign or deleted; nothing was done
 	exitCrashed = 4 // sessions died one after the other (on a laptop)

@@ -52,6 +52,8 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	case !limit:
 		failure = err
 		stop = &StopError{Reason: Paused, Err: err}
+	case stop.Reason == Paused:
+		failure = err
 	}
 	if stop.Reason == Paused {
 		e.Decision = Wait

@@ -117,6 +117,7 @@ func TestEnd(t *testing.T) {
 		{name: "no progress", state: State{Features: open.Features, Idle: 3}, err: stop(ContextLimit), want: Ending{Stop, Stopped, NoProgress}},
 		{name: "tokens", state: open, err: stop(TokenBudget), want: Ending{Stop, Stopped, TokenBudget}},
 		{name: "rate limit", state: open, err: stop(RateLimit), want: Ending{Wait, Waiting, RateLimit}},
+		{name: "a refused key", state: open, err: stop(Paused), want: Ending{Wait, Waiting, Paused}, fails: true},
 		{name: "cancelled", state: open, err: stop(Cancelled), want: Ending{Stop, Stopped, Cancelled}},
 		{name: "approval", state: open, err: stop(AwaitingApproval), want: Ending{Wait, Waiting, AwaitingApproval}},
 		{name: "the machinery failed", state: open, err: errors.New("disk full"), want: Ending{Wait, Waiting, Paused}, fails: true},

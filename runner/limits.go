@@ -129,11 +129,15 @@ type Ending struct {
 
 // end decides how a session ends that was stopped by err, nil if it ran out of
 // features to work on. An error that is no limit is a failure of the machinery:
-// the loop waits for somebody to mend it, and the failure is given back.
+// the loop waits for somebody to mend it, and the failure is given back. So is
+// what pauses the loop, such as a key that is refused: without a person it
+// cannot go on.
 func (c LoopConfig) end(st State, err error) (e Ending, why string, failure error) {
 	limit := Paused
 	if stop, ok := errors.AsType[*StopError](err); ok {
-		limit, why = stop.Reason, stop.says()
+		if limit, why = stop.Reason, stop.says(); limit == Paused {
+			failure = err
+		}
 	} else if err != nil {
 		failure, why = err, err.Error()
 	}
