@@ -224,11 +224,11 @@ func copyPapers(from, to string) error {
 // look reads the state of a loop on disk without changing anything.
 func look(ctx context.Context, env environment, c config, gitDir string) (report.View, error) {
 	var v report.View
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		return v, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	p, err := localPlace(c, gitDir, childTask{}, env.now())
 	if err != nil {
 		return v, err
@@ -296,11 +296,11 @@ func continueLocal(ctx context.Context, env environment, f *flags) error {
 // continueLoop asks for the successor of a session that is over. It needs
 // neither model nor browser nor sandbox, so it has none.
 func continueLoop(ctx context.Context, env environment, c config, p place) (runner.LoopResult, error) {
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		return runner.LoopResult{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	r, err := openRepo(ctx, c, p, dir, nil, env.now)
 	if err != nil {
 		return runner.LoopResult{}, err

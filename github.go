@@ -233,11 +233,12 @@ func inJob(ctx context.Context, env environment) (err error) {
 }
 
 func (j *job) session(ctx context.Context, env environment, p place) (runner.LoopResult, error) {
-	dir, err := privateDir()
+	clearLeftovers(os.TempDir())
+	dir, remove, err := privateDir()
 	if err != nil {
 		return runner.LoopResult{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	log := &progress{w: env.stdout, begun: env.now()}
 	s, err := wire(ctx, env, j.lookup, p, dir, log.show, func(e agent.Event) {
 		if e.Tool != "" {

@@ -109,6 +109,12 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 		}
 		ctx, cancel := softDeadline(ctx, env.now(), c.SessionMinutes)
 		defer cancel()
+		// The session goes on when its parent is killed.
+		lock, err := hold(filepath.Join(t.Dir, lockName))
+		if err != nil {
+			return runner.LoopResult{}, err
+		}
+		defer lock.Close()
 		p, err := localPlace(c, gitDir, t, env.now())
 		if err != nil {
 			return runner.LoopResult{}, err
@@ -192,11 +198,12 @@ func (e *sessionError) Error() string { return e.text }
 // session starts a child and listens until it ends. A child that ends without
 // an end to tell has died.
 func (c *chain) session(ctx context.Context, task childTask) (message, error) {
-	dir, err := privateDir()
+	clearLeftovers(os.TempDir())
+	dir, remove, err := privateDir()
 	if err != nil {
 		return message{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	task.Dir = dir
 	value, err := json.Marshal(task)
 	if err != nil {

@@ -96,13 +96,3 @@ func softDeadline(ctx context.Context, now time.Time, session time.Duration) (co
 	const before = 8 * time.Minute
 	return context.WithDeadlineCause(ctx, now.Add(session-before), &runner.StopError{Reason: runner.SessionTime})
 }
-
-// privateDir makes a directory that only this user can list and that the
-// sandbox's user can walk through.
-func privateDir() (string, error) {
-	dir, err := os.MkdirTemp("", "autonomous-loop-")
-	if err != nil {
-		return "", err
-	}
-	return dir, os.Chmod(dir, 0o711) //nolint:gosec // walked through, not listed: see above
-}
