@@ -96,6 +96,7 @@ func setupJob(t *testing.T, e *testscript.Env) error {
 	}
 	e.Setenv("EXAMPLES", examples)
 	e.Setenv("INPUT_GITHUB-TOKEN", jobToken)
+	e.Setenv("AUTONOMOUS_LOOP_CACHE", filepath.Join(e.WorkDir, "cache"))
 	return nil
 }
 

@@ -119,6 +119,7 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 		if err != nil {
 			return runner.LoopResult{}, err
 		}
+		p.seeds = seedsDir(env.getenv)
 		s, err := wire(ctx, env, lookup, p, t.Dir, func(e runner.Event) { send(message{Event: &e}) }, func(e agent.Event) {
 			if e.Tool != "" {
 				send(message{Turn: fmt.Sprintf("turn %d: %s %s", e.Turn, e.Tool, e.Arg)})

@@ -73,6 +73,10 @@ func sentence(e runner.Event) string {
 	switch e.Step {
 	case "initialize":
 		return "session starts: " + e.Text
+	case "warm":
+		return "preparing Go's build caches; the first time it takes minutes"
+	case "cold":
+		return "Go's standard library will be compiled again: " + e.Text
 	case "plan":
 		return "drawing up the feature list"
 	case "planned":

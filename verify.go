@@ -35,11 +35,11 @@ func verifyLoop(ctx context.Context, env environment, f *flags) error {
 	if err != nil {
 		return usage(err)
 	}
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	show := &proofs{w: env.stdout, quiet: f.json, noRun: f.noRun}
 	res, err := verifyPlace(ctx, env, f, c, p, dir, show)
 	if _, ok := errors.AsType[*verify.UnknownError](err); ok {

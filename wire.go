@@ -44,6 +44,7 @@ type place struct {
 	lineage string // of the loop that the request for this session names
 	links   report.Links
 	local   bool
+	seeds   string // directory of build caches that outlive the session; "": none
 
 	// forge is made once the repository is open, because it wants to know the
 	// base branch.
@@ -153,6 +154,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, usage(err)
 	}
+	warm(ctx, box, r, p.seeds, notify, env.now)
 	client, err := s.model(ctx, env, c)
 	if err != nil {
 		return nil, err
@@ -234,6 +236,35 @@ func openGates(env environment, c config, r *repo.Repo, page *browser.Browser, r
 		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
 		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
 	})
+}
+
+// seedsDir is where build caches of our own outlive a session: on a laptop. The
+// machine of a job is gone with it.
+func seedsDir(getenv func(string) string) string {
+	dir := getenv("AUTONOMOUS_LOOP_CACHE")
+	switch {
+	case dir != "":
+	case os.Geteuid() == 0:
+		dir = "/var/cache/autonomous-loop"
+	case getenv("XDG_CACHE_HOME") != "":
+		dir = filepath.Join(getenv("XDG_CACHE_HOME"), "autonomous-loop")
+	default:
+		dir = filepath.Join(getenv("HOME"), ".cache", "autonomous-loop")
+	}
+	return filepath.Join(dir, "seeds")
+}
+
+// warm spares a project in Go the compilation of the standard library, once for
+// the model's commands and once for what judges them. That it cannot be costs
+// time only, and is told.
+func warm(ctx context.Context, box *sandbox.Sandbox, r *repo.Repo, seeds string, notify func(runner.Event), now func() time.Time) {
+	if _, err := r.Read(ctx, "go.mod"); seeds == "" || err != nil {
+		return
+	}
+	notify(runner.Event{Time: now(), Step: "warm"})
+	if err := box.Warm(ctx, seeds, "std"); err != nil {
+		notify(runner.Event{Time: now(), Step: "cold", Text: err.Error()})
+	}
 }
 
 // grace is what a session has for putting in order what a limit interrupted.

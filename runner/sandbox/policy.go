@@ -108,7 +108,7 @@ func environ(u user, path, more []string, dir string) []string {
 		"PWD=" + dir,
 		"LANG=C.UTF-8",
 		"GOPATH=" + filepath.Join(u.home, "go"),
-		"GOCACHE=" + filepath.Join(u.home, ".cache", "go-build"),
+		"GOCACHE=" + u.cache(),
 		// No colours, pagers, prompts and progress bars; output as it comes, so
 		// that a timeout keeps it.
 		"CI=true", "TERM=dumb", "NO_COLOR=1", "PAGER=cat", "GIT_PAGER=cat", "GIT_TERMINAL_PROMPT=0", "DEBIAN_FRONTEND=noninteractive", "PYTHONUNBUFFERED=1",
