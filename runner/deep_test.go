@@ -14,12 +14,15 @@ import (
 	"time"
 )
 
-// The deep spaces: together well over 100,000 executions.
+// The deep spaces, the largest first: together more than 100,000 executions.
 var deep = []namedSpace{
-	{"two crashes", space{features: 1, attempts: 2, perSession: 1, crashes: 2, outcomes: 2}},
+	{"stops and chain", space{features: 2, attempts: 1, repairs: 1, perSession: 1, stops: 1, outcomes: 9, chained: true, testFirst: true}},
+	{"more repairs", space{features: 2, attempts: 1, repairs: 2, perSession: 2, outcomes: 4, chained: true}},
+	{"inconclusive again", space{features: 1, attempts: 3, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 	{"crash and chain", space{features: 2, attempts: 2, perSession: 2, crashes: 1, outcomes: 4, chained: true}},
 	{"crash and stop", space{features: 1, attempts: 2, repairs: 1, perSession: 1, crashes: 1, stops: 1, outcomes: 9, testFirst: true}},
-	{"stops and chain", space{features: 2, attempts: 1, repairs: 1, perSession: 1, stops: 1, outcomes: 9, chained: true, testFirst: true}},
+	{"two stops and chain", space{features: 2, attempts: 1, perSession: 2, stops: 2, outcomes: 9, chained: true, testFirst: true}},
+	{"two crashes", space{features: 1, attempts: 2, perSession: 1, crashes: 2, outcomes: 2}},
 	{"two rivals", space{features: 1, attempts: 2, perSession: 1, crashes: 1, rivals: 2, outcomes: 2}},
 	{"broken and crashed", space{features: 2, attempts: 1, perSession: 1, crashes: 1, rots: 1, outcomes: 2}},
 	{"broken and stopped", space{features: 2, attempts: 1, repairs: 1, perSession: 1, crashes: 1, stops: 1, rots: 1, outcomes: 5, testFirst: true}},
