@@ -43,6 +43,7 @@ type config struct {
 	Isolation        string
 	PullRequest      string
 	ConfigFile       string
+	DryRun           bool
 	LoopConfig       runner.LoopConfig
 }
 
@@ -101,6 +102,7 @@ var inputs = []input{
 	{"isolation", "auto", "auto, landlock or none", "How commands are kept from doing harm; auto takes the strongest that the machine has and refuses below.", oneOf(func(c *config) *string { return &c.Isolation }, "auto", "landlock", "none")},
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
+	{"dry-run", "false", "true or false", "Say what a session would do, and write nothing: no branch, no pull request, no comment, no dispatch. A feature list that is not there yet is drawn up and shown.", truth(func(c *config, b bool) { c.DryRun = b })},
 	{"config", ".github/autonomous-loop.yml", "a path", "A file with these names as keys, read from the default branch only.", text(func(c *config) *string { return &c.ConfigFile })},
 }
 
@@ -133,6 +135,8 @@ func parseConfig(lookup func(name string) string) (config, error) {
 	}
 	if c.LoopConfig.Mode != runner.ContinueMode {
 		errs = append(errs, c.missing()...)
+	} else if c.DryRun {
+		errs = append(errs, errors.New("input dry-run: mode continue does nothing but ask for the next session, so there is nothing to show; leave one of the two out"))
 	}
 	return c, errors.Join(errs...)
 }
@@ -312,6 +316,8 @@ func parseFile(name string, data []byte) (map[string]string, error) {
 			errs = append(errs, fmt.Errorf("config file %s: %s is a secret; take it out, change it, and pass it in the workflow", name, key))
 		case slices.Contains([]string{"config", "loop", "base", "state-branch", "mode"}, key):
 			errs = append(errs, fmt.Errorf("config file %s: %s decides where the file is read from; set it in the workflow", name, key))
+		case key == "dry-run":
+			errs = append(errs, fmt.Errorf("config file %s: dry-run is for one run; set it where that is started", name))
 		default:
 			switch v.(type) {
 			case string, int, bool, float64:

@@ -227,12 +227,12 @@ func inJob(ctx context.Context, env environment) (err error) {
 	if c.LoopConfig.Mode == runner.ContinueMode {
 		res, err = continueLoop(ctx, env, c, p)
 	} else {
-		res, err = j.session(ctx, env, p)
+		res, err = j.session(ctx, env, c, p)
 	}
 	return errors.Join(err, j.outputs(res, c.workBranch()))
 }
 
-func (j *job) session(ctx context.Context, env environment, p place) (runner.LoopResult, error) {
+func (j *job) session(ctx context.Context, env environment, c config, p place) (runner.LoopResult, error) {
 	clearLeftovers(os.TempDir())
 	dir, remove, err := privateDir()
 	if err != nil {
@@ -249,6 +249,16 @@ func (j *job) session(ctx context.Context, env environment, p place) (runner.Loo
 		return runner.LoopResult{}, err
 	}
 	log.line("isolation: " + s.rung)
+	if c.DryRun {
+		o, err := s.Preview(ctx)
+		if err = errors.Join(err, s.Close()); err != nil {
+			return runner.LoopResult{}, err
+		}
+		for _, line := range outlook(o, c) {
+			log.line(line)
+		}
+		return seen(o), nil
+	}
 	res, err := s.Run(ctx)
 	return res, errors.Join(err, s.Close())
 }

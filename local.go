@@ -129,6 +129,15 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 			return runner.LoopResult{}, err
 		}
 		send(message{Rung: s.rung})
+		if c.DryRun {
+			o, err := s.Preview(ctx)
+			if err == nil {
+				for _, line := range outlook(o, c) {
+					send(message{Event: &runner.Event{Time: env.now(), Step: "outlook", Text: line}})
+				}
+			}
+			return seen(o), errors.Join(err, s.Close())
+		}
 		res, err := s.Run(ctx)
 		return res, errors.Join(err, s.Close())
 	}()
@@ -176,6 +185,9 @@ func (c *chain) run(ctx context.Context) (runner.LoopResult, error) {
 			}
 			task = childTask{Trigger: runner.ByClock}
 			continue
+		}
+		if c.config.DryRun {
+			return *m.End, nil // and no request is taken up
 		}
 		next, ok, err := c.folder.Pending()
 		if err != nil || !ok || ctx.Err() != nil {

@@ -73,6 +73,8 @@ func sentence(e runner.Event) string {
 	switch e.Step {
 	case "initialize":
 		return "session starts: " + e.Text
+	case "outlook":
+		return e.Text
 	case "warm":
 		return "preparing Go's build caches; the first time it takes minutes"
 	case "cold":

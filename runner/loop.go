@@ -83,10 +83,18 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 	return s.complete(tidy, st, err)
 }
 
-// claim finds out what kind of session this is and makes it the loop's owner.
-// No token is spent before that: of two sessions that start at once one claims
-// and the other leaves.
+// claim makes the session the loop's owner. No token is spent before that: of two
+// sessions that start at once one claims and the other leaves.
 func (s *Session) claim(ctx context.Context) (State, error) {
+	st, err := s.find(ctx)
+	if err != nil {
+		return st, err
+	}
+	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
+}
+
+// find finds out what kind of session this is, and the state that it may claim.
+func (s *Session) find(ctx context.Context) (State, error) {
 	found, err := s.Repo.Load(ctx)
 	if err != nil {
 		return State{}, fmt.Errorf("load the state: %w", err)
@@ -111,7 +119,7 @@ func (s *Session) claim(ctx context.Context) (State, error) {
 	case Corrupt, Deleted, Interfered:
 		panic("runner: " + string(kind) + " comes with an error")
 	}
-	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
+	return st, nil
 }
 
 // mayClaim says why the state may not be claimed, if so.
