@@ -64,7 +64,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the successor is asked for although the loop stops", "loop.go", "err == nil && end.Decision == Continue && s.Config.Mode == RunMode", "err == nil && s.Config.Mode == RunMode"},
 	{"no successor is asked for", "loop.go", "end.Decision == Continue && s.Config.Mode == RunMode", "end.Decision == Wait && s.Config.Mode == RunMode"},
 	{"the evidence is left out", "evidence.go", "st.Evidence = Chain{Length: r.Number, Head: Hash(data)}", "st.Evidence, files = Chain{Length: r.Number, Head: Hash(data)}, nil"},
-	{"a record of evidence does not name the one before it", "evidence.go", "Prev: st.Evidence.Head", `Prev: ""`},
+	{"a record of evidence does not name the one before it", "evidence.go", "Prev: st.Evidence.Head,", `Prev: "",`},
 	{"the state does not name the last record", "evidence.go", "st.Evidence = Chain{Length: r.Number, Head: Hash(data)}", "st.Evidence.Length = r.Number"},
 	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {", "if !more && len(st.Features) > 0 {"},
 	{"a running session is not respected", "loop.go", "if !over {", "if !over && st.Epoch < 0 {"},
