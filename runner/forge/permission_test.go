@@ -18,8 +18,13 @@ func TestMayWrite(t *testing.T) {
 		id    int64
 		want  bool
 	}{
-		{"root", 4, true}, {"mia", 3, true}, {"wes", 3, true},
-		{"tria", 4, false}, {"rea", 3, false}, {"nobody", 6, false}, {"stranger", 9, false},
+		{"root", 4, true},
+		{"mia", 3, true},
+		{"wes", 3, true},
+		{"tria", 4, false},
+		{"rea", 3, false},
+		{"nobody", 6, false},
+		{"stranger", 9, false},
 		{"wes", 77, false}, // another account has had the name
 		{"wes", 0, false},
 	} {
