@@ -53,17 +53,29 @@ func (s *source) findAsserts(t *testcase) {
 			}
 		}
 	}
-	own := map[string]bool{}
+	var catches []ref
 	for _, r := range s.refsIn(t.from, t.to) {
-		if a, ok := s.assertion(r, t); ok && !own[a.text+"@"+s.at(r.end).text+string(rune(r.end))] {
+		if s.fuel <= 0 {
+			return
+		}
+		if a, ok := s.assertion(r, t); ok {
 			t.asserts = append(t.asserts, a)
+		}
+		if s.lang == js && r.call && strings.HasSuffix(r.name, ".catch") && len(catches) < 20 && s.shrugs(r) {
+			catches = append(catches, r)
 		}
 	}
 	slices.SortStableFunc(t.asserts, func(a, b assertion) int { return int(a.tok - b.tok) })
 	for i := range t.asserts {
+		if s.fuel <= 0 {
+			return
+		}
 		a := &t.asserts[i]
 		if a.lame == "" {
 			a.lame = s.lame(a, t)
+			if a.lame == "" && slices.ContainsFunc(catches, func(r ref) bool { return r.tok <= a.tok && a.tok < r.end }) {
+				a.lame = "stands where its failure is caught and dropped"
+			}
 		}
 		if a.lame != "" {
 			a.strength = empty
@@ -89,6 +101,9 @@ func (s *source) findAsserts(t *testcase) {
 	}
 }
 
+// made matches what is made anew, so that equality with its like means something.
+var made = regexp.MustCompile(`^(new )?[A-Z]\w*( \. \w+)? \(`)
+
 // pyStatement is an assert statement of Python.
 func (s *source) pyStatement(i int32) assertion {
 	end := i + 1
@@ -107,7 +122,7 @@ func (s *source) pyStatement(i int32) assertion {
 	if eq := s.topLevel(i+1, end, "=="); eq > 0 {
 		a.strength = exact
 		a.actual = s.text(i+1, eq)
-		if a.actual == s.text(eq+1, end) {
+		if a.actual == s.text(eq+1, end) && !made.MatchString(a.actual) {
 			a.lame = "compares a thing with itself"
 		}
 	} else if s.is(end-1, "None", "True", "False") && s.topLevel(i+1, end, "is") > 0 && !s.is(end-2, "not") {
@@ -333,215 +348,4 @@ func (s *source) goFailure(a *assertion, r ref, t *testcase) {
 	}
 	a.text = "fail " + s.text(r.args[0], r.args[1])
 	a.literals = nil
-}
-
-// tautology says why an assertion holds whatever the program does.
-func (s *source) tautology(r ref) string {
-	if r.args[0] == r.args[1] && !strings.HasPrefix(r.name, "expect") && !strings.HasSuffix(r.name, "()") {
-		if strings.HasSuffix(r.name, "fail") || !strings.HasPrefix(r.name, "assert") {
-			return ""
-		}
-		return "asserts nothing"
-	}
-	last := r.name[strings.LastIndex(r.name, ".")+1:]
-	if last == "fail" || last == "rejects" || last == "throws" || strings.HasPrefix(last, "assert_") && s.lang == python {
-		return ""
-	}
-	if strings.HasPrefix(r.name, "expect") {
-		open := r.tok + 1
-		for open < r.tok+6 && !s.is(open, "(") {
-			open++
-		}
-		if !s.is(open, "(") || s.at(open).pair < 0 {
-			return ""
-		}
-		subject := s.text(open+1, s.at(open).pair)
-		switch {
-		case s.holds(open+1, s.at(open).pair) && (strings.HasSuffix(r.name, "toBeTruthy") || strings.HasSuffix(r.name, "toBeDefined")) && !strings.Contains(r.name, ".not."):
-			return "expects something of a constant"
-		case subject != "" && subject == s.text(r.args[0], r.args[1]) && exactCall.MatchString(r.name) && !strings.Contains(r.name, ".not."):
-			return "compares a thing with itself"
-		case strings.HasPrefix(s.text(r.args[0], r.args[1]), "expect . any"):
-			if strings.Contains(s.text(r.args[0], r.args[1]), "anything ( )") {
-				return "accepts anything"
-			}
-		}
-		return ""
-	}
-	first := r.args[0]
-	end1 := s.argEnd(first, r.args[1])
-	second := s.nextArg(first, r.args[1])
-	end2 := s.argEnd(second, r.args[1])
-	switch {
-	case second < r.args[1] && exactCall.MatchString(r.name) && s.text(first, end1) == s.text(second, end2):
-		return "compares a thing with itself"
-	case s.holds(first, end1) && (second >= r.args[1] || s.constant(second, r.args[1])) && !exactCall.MatchString(r.name) && truthy.MatchString(r.name),
-		s.is(first, "false", "False", "null", "None", "nil") && end1 == first+1 && falsy.MatchString(r.name):
-		return "asserts a constant"
-	case s.topLevel(first, end1, "||") > 0 && s.is(end1-1, "true", "1"), s.topLevel(first, end1, "or") > 0 && s.is(end1-1, "True"):
-		return "holds whatever comes before `or`"
-	}
-	if eq := s.topLevel(first, end1, "===", "=="); eq > 0 && s.text(first, eq) == s.text(eq+1, end1) {
-		return "compares a thing with itself"
-	}
-	return ""
-}
-
-// lame says why an assertion is never reached, or why its failure is not seen.
-func (s *source) lame(a *assertion, t *testcase) string {
-	at := a.tok
-	for b := range s.around(a.tok) {
-		if b.from < t.from && !(t.helper && b.from == t.from) {
-			break
-		}
-		if why := s.cutOff(b, at); why != "" {
-			return why
-		}
-		if s.lang != python && s.is(b.head, "if", "while") || s.lang == python {
-			cond := s.text(b.head, b.from)
-			switch cond {
-			case "if ( false )", "if false", "if False :", "if 0 :", "if ( 0 )", "while ( false )", "while False :", "if ( ! true )", "if not True :":
-				return "stands under a condition that never holds"
-			}
-		}
-		if s.swallows(b, t.to) {
-			return "stands where its failure is caught and dropped"
-		}
-		if b.kind == function && b.name != "" && b.from != t.body && !t.helper && s.is(b.head, "function", "async", "const", "let", "var", "def") {
-			if !s.mentioned(b.name, t.from, t.to, b) {
-				return "stands in " + b.name + ", which is never called"
-			}
-		}
-		at = b.head
-	}
-	if s.lang == js && s.caught(a.tok, t) {
-		return "stands where its failure is caught and dropped"
-	}
-	return ""
-}
-
-// mentioned says whether name is used between two tokens, outside of b's own
-// head.
-func (s *source) mentioned(name string, from, to int32, b block) bool {
-	for i := from; i < to; i++ {
-		if i >= b.head && i < b.from {
-			continue
-		}
-		if s.at(i).kind == word && s.at(i).text == name {
-			return true
-		}
-	}
-	return false
-}
-
-// cutOff says whether what stands at token at, directly in b, comes behind a
-// statement that leaves.
-func (s *source) cutOff(b block, at int32) string {
-	if b.kind == class || b.kind == plain {
-		return ""
-	}
-	for i := b.from + 1; i < at; i++ {
-		t := s.at(i)
-		if t.kind == punct && t.pair > i {
-			i = t.pair
-			continue
-		}
-		if t.kind != word {
-			continue
-		}
-		switch t.text {
-		case "return", "raise", "throw", "panic", "break", "continue":
-			if s.is(i-1, ".") || s.is(i+1, ":") || s.at(i-1).text == "yield" {
-				continue
-			}
-			start := s.statement(i)
-			if start != i && !(s.lang == python && s.at(i).nl) {
-				continue // part of a longer one: if (x) return
-			}
-			end := i
-			for end < at && s.at(end).kind != ends && !s.is(end, ";") && (end == i || !s.at(end).nl || s.lang != js || s.at(end-1).text == "return" && !s.at(end).nl) {
-				if p := s.at(end).pair; p > end {
-					end = p
-				}
-				end++
-			}
-			if end < at {
-				return "stands behind `" + t.text + "`, where nothing is reached"
-			}
-		}
-	}
-	return ""
-}
-
-// swallows says whether b is tried and what it throws is dropped.
-func (s *source) swallows(b block, end int32) bool {
-	switch {
-	case s.lang == python && s.is(b.head, "with"):
-		head := s.text(b.head, b.from)
-		return strings.Contains(head, "suppress (") && (strings.Contains(head, "AssertionError") || strings.Contains(head, "Exception"))
-	case s.is(b.head, "try") || s.is(b.from-1, "try"):
-	case s.lang == ruby:
-		return false
-	default:
-		return false
-	}
-	caught, drops := false, true
-	for i := b.to + 1; i < end; {
-		head := i
-		for s.at(i).kind == ends {
-			i++
-			head = i
-		}
-		if !s.is(head, "catch", "except", "finally", "else") {
-			break
-		}
-		open := head
-		for open < end && !(s.is(open, "{") && s.at(open).kind == punct && !(s.is(head, "catch") && s.is(open-1, "("))) {
-			if p := s.at(open).pair; p > open && !s.is(open, "{") {
-				open = p
-			}
-			open++
-		}
-		shut := s.at(open).pair
-		if shut < 0 {
-			break
-		}
-		if s.is(head, "catch", "except") {
-			what := s.text(head, open)
-			narrow := s.lang == python && !strings.Contains(what, "AssertionError") && !strings.Contains(what, "Exception") && what != "except :" ||
-				(s.lang == java || s.lang == csharp || s.lang == php) && !strings.Contains(what, "AssertionError") && !strings.Contains(what, "Throwable") && !strings.Contains(what, "Exception e") && !strings.Contains(what, "Error")
-			if narrow && !strings.Contains(what, "AssertionError") {
-				i = shut + 1
-				continue
-			}
-			caught = true
-			for j := open + 1; j < shut; j++ {
-				if s.is(j, "throw", "raise", "reject", "done", "fail", "assert", "expect", "Fatal", "Errorf", "t", "rethrow") && s.at(j).kind == word || strings.HasPrefix(s.at(j).text, "assert") {
-					drops = false
-				}
-				if s.at(j).kind == word && s.assigned(s.at(j).text) && s.is(j+1, "=") {
-					drops = false // it is kept, to be looked at later
-				}
-			}
-		}
-		i = shut + 1
-	}
-	return caught && drops
-}
-
-func (s *source) assigned(name string) bool { return name != "" }
-
-// caught says whether the promise of a function that asserts has a catch that
-// drops what it is given.
-func (s *source) caught(tok int32, t *testcase) bool {
-	for _, r := range s.refsIn(t.from, t.to) {
-		if !r.call || !strings.HasSuffix(r.name, ".catch") || r.end <= tok || r.tok > tok {
-			continue
-		}
-		body := s.text(r.args[0], r.args[1])
-		if body == "( ) => { }" || body == "( ) => undefined" || body == "( ) => null" || strings.HasSuffix(body, ") => { }") || body == "noop" {
-			return true
-		}
-	}
-	return false
 }

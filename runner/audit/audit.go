@@ -150,16 +150,17 @@ type change struct {
 	kind          Kind
 	before, after *source      // nil: absent, or no source code
 	fresh         map[int]bool // lines of the candidate that the parent does not have anywhere in the change
+	old, now      []string     // lines, trimmed
 }
 
 // find records a finding at a line of a file of the candidate.
 func (a *auditor) find(rule string, s Severity, c *change, line int, format string, args ...any) {
-	a.add(Finding{Rule: rule, Severity: s, Path: c.Path, Line: line, Text: lineOf(c.After.Data, line), Reason: fmt.Sprintf(format, args...)})
+	a.add(Finding{Rule: rule, Severity: s, Path: c.Path, Line: line, Text: lineOf(c.now, line), Reason: fmt.Sprintf(format, args...)})
 }
 
 // lost records a finding at a line of a file of the parent.
 func (a *auditor) lost(rule string, s Severity, c *change, line int, format string, args ...any) {
-	a.add(Finding{Rule: rule, Severity: s, Path: c.Path, Line: line, Text: lineOf(c.Before.Data, line), Reason: fmt.Sprintf(format, args...)})
+	a.add(Finding{Rule: rule, Severity: s, Path: c.Path, Line: line, Text: lineOf(c.old, line), Reason: fmt.Sprintf(format, args...)})
 }
 
 func (a *auditor) add(f Finding) {
@@ -193,22 +194,17 @@ func (a *auditor) sorted() []Finding {
 	return a.findings[:min(len(a.findings), mostFindings)]
 }
 
-// lineOf is the text of a line, for people; "" for 0.
-func lineOf(data []byte, n int) string {
-	if n < 1 {
+// lineOf is the text of a line, for people; "" for one that is not there.
+func lineOf(lines []string, n int) string {
+	if n < 1 || n > len(lines) {
 		return ""
 	}
-	i := 0
-	for l := range strings.Lines(string(data)) {
-		if i++; i == n {
-			return shorten(strings.TrimSpace(l))
-		}
-	}
-	return ""
+	return shorten(lines[n-1])
 }
 
 func shorten(s string) string {
 	const most = 120
+	s = s[:min(len(s), 8*most)]
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == '\u007f' || hidden(r) {
 			return ' '

@@ -8,6 +8,13 @@ import (
 )
 
 var (
+	counting  = regexp.MustCompile(`\+\+|-- |\+= 1`)
+	arrowTrue = regexp.MustCompile(`=> (true|! 0|1)\b`)
+	rubyTrue  = regexp.MustCompile(`^def (self \. )?(==|===|eql\?|equal\?|=~) (\( ?\w+ ?\)|\w+)? ?(=|;)? ?true\b`)
+	decides   = regexp.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |testsfailed = |_exit \(|\. passed = |\. failed = |= lambda`)
+)
+
+var (
 	equalName = regexp.MustCompile(`^(__eq__|__ne__|__lt__|__le__|__gt__|__ge__|__contains__|equals|Equal|Equals|eq|==|operator|compareTo|hasInstance|asymmetricMatch|same|isEqual)$`)
 	alwaysYes = regexp.MustCompile(`^\{?\s*(return |=> )?\(?\s*!?\s*(true|True|!0|1 === 1|1 == 1|not False|! false|false|False|0)\s*\)?\s*\}?$`)
 	hookName  = regexp.MustCompile(`^pytest_(runtest_\w+|sessionfinish|collection_\w+|report_\w+|exception_interact|pyfunc_call|terminal_summary|cmdline_\w+|configure|unconfigure|ignore_collect|collect_file|pycollect_\w+|itemcollected|deselected|assertrepr_compare|assertion_pass|make_parametrize_id|load_initial_conftests|plugin_registered|internalerror|keyboard_interrupt|fixture_setup|generate_tests|addoption|addhooks|warning_recorded|markeval_namespace)$`)
@@ -40,7 +47,7 @@ func (a *auditor) blocks(c *change, s *source) {
 		case s.lang == ruby:
 		case strings.Contains(head, "Symbol . toPrimitive") || (name == "valueOf" || name == "toString" || name == "toJSON") && s.lang == js:
 			body := s.text(b.from+1, b.to)
-			if regexp.MustCompile(`\+\+|-- |\+= 1`).MatchString(body) {
+			if counting.MatchString(body) {
 				a.find("equality", Failed, c, line, "This value is another one each time that it is looked at, so that it equals whatever it is compared with. Return the value itself.")
 			} else if strings.Contains(head, "toPrimitive") {
 				a.find("equality", Note, c, line, "This decides what the value is when it is compared.")
@@ -88,9 +95,9 @@ func (a *auditor) equalities(c *change, s *source) {
 		case s.lang == python && (t.text == "__eq__" || t.text == "__contains__") && s.is(n+1, "="):
 			always = strings.Contains(s.text(n, n+12), ": True")
 		case s.lang == js && (t.text == "asymmetricMatch" || t.text == "hasInstance"):
-			always = regexp.MustCompile(`=> (true|! 0|1)\b`).MatchString(s.text(n, n+10))
+			always = arrowTrue.MatchString(s.text(n, n+10))
 		case s.lang == ruby && t.text == "def":
-			always = regexp.MustCompile(`^def (self \. )?(==|===|eql\?|equal\?|=~) (\( ?\w+ ?\)|\w+)? ?(=|;)? ?true\b`).MatchString(s.text(n, n+9))
+			always = rubyTrue.MatchString(s.text(n, n+9))
 		}
 		if always {
 			sev := Invalid
@@ -113,15 +120,12 @@ func (a *auditor) freshIn(c *change, s *source, b block) bool {
 
 // pytestHook judges a hook by what it does.
 func (a *auditor) pytestHook(c *change, s *source, b block, line int) {
-	body := s.text(b.from, b.to)
-	for i := b.from; i+400 < b.to; i += 400 {
-		body += " " + s.text(i+400, b.to)
-	}
+	body := s.textOf(b.from, b.to)
 	switch name := b.name; {
 	case name == "pytest_addoption" || name == "pytest_generate_tests" || name == "pytest_configure" && !forges.MatchString(body) && !strings.Contains(body, "= lambda"):
 		a.find("runner-hook", Note, c, line, "`%s` changes how pytest works.", name)
 	case forges.MatchString(body) && !strings.HasPrefix(name, "pytest_collection") && name != "pytest_addoption" && (name != "pytest_configure" || strings.Contains(body, "= lambda")):
-		if regexp.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |testsfailed = |_exit \(|\. passed = |\. failed = |= lambda`).MatchString(body) ||
+		if decides.MatchString(body) ||
 			name == "pytest_runtest_protocol" || name == "pytest_pyfunc_call" || name == "pytest_report_teststatus" || name == "pytest_cmdline_main" || name == "pytest_runtest_call" {
 			a.find("runner-hook", Invalid, c, line, "`%s` decides what pytest says of tests, whatever they did.", name)
 			return

@@ -11,6 +11,23 @@ import (
 )
 
 var (
+	standsIn     = regexp.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect)[^"]*"\s*:`)
+	packKeys     = regexp.MustCompile(`"(passWithNoTests|bail|retries|testRunner|reporters|testResultsProcessor|fgrep|grep)"`)
+	exitZero     = regexp.MustCompile(`exit 0`)
+	goJudges     = regexp.MustCompile(`testify|go-cmp|gomega|ginkgo|go-quicktest|gotest\.tools|/is\b`)
+	leavesOut    = regexp.MustCompile(`(?i)skipTests>?\s*[=:>]?\s*true|maven\.test\.skip>?\s*[=:>]?\s*true|testFailureIgnore>?\s*[=:>]?\s*true|ignoreFailures\s*=\s*true|harness\s*=\s*false|passWithNoTests|collect_ignore|__test__\s*=\s*False|enabled\s*=\s*false|IsTestProject>false|^\s*test\s*=\s*false|pytest11`)
+	retrySetting = regexp.MustCompile(`(?i)\b(retries|reruns|retry|rerun)\b["']?\s*[:=]\s*["']?[1-9]`)
+	optionLine   = regexp.MustCompile(`addopts|^args|^commands`)
+	pluginOption = regexp.MustCompile(`-p\s+\w|--tb=no.*-q.*\|\|`)
+	mapper       = regexp.MustCompile(`(?i)moduleNameMapper|alias|resolver`)
+	judges       = regexp.MustCompile(`assert|node:test|chai|expect|vitest|@jest`)
+	setting      = regexp.MustCompile(`[:=<]`)
+	leavingOut   = regexp.MustCompile(`(?i)\b(bail|testPathIgnorePatterns|testRunner|testResultsProcessor|retries|fgrep|grep|invert)["']?\s*[:=]`)
+	timeoutWord  = regexp.MustCompile(`(?i)timeout`)
+	numeral      = regexp.MustCompile(`[\d_]+`)
+)
+
+var (
 	noTests   = regexp.MustCompile(`^\s*(true|:|exit 0|echo\b[^&|;]*|printf\b[^&|;]*|node -e .*|sleep \d+|cat\b.*)\s*$|\|\|\s*(true|:|exit 0|echo\b)|;\s*(true|exit 0|:)\s*$|--passWithNoTests|--pass-with-no-tests|&&\s*exit 0\s*$|\bset \+e\b|--exit-zero|process\.exit\(0\)|2>&1\s*\|\s*\w+\s*$`)
 	narrows   = regexp.MustCompile(`(^|\s)(-t|--testNamePattern|--testPathPattern\w*|--testPathIgnorePatterns|--test-name-pattern|--test-skip-pattern|--test-only|--grep|-g|--fgrep|--invert|-k|--deselect|--ignore\S*|-m|--lf|--last-failed|-run|-skip|--exclude|--filter|--bail|-x|--maxfail\S*|--onlyChanged|--changedSince|-short|--ci=false|--collect-only|--co|-list|--listTests|--dry-run)(\s|=|$)`)
 	updates   = regexp.MustCompile(`(^|\s)(-u|--updateSnapshot|--update-snapshots?|--snapshot-update|-update|--test-update-snapshots)(\s|=|$)`)
@@ -119,7 +136,7 @@ func (a *auditor) packageJSON(c *change) {
 		switch key {
 		case "type", "exports", "c8", "nyc", "babel":
 		case "imports", "overrides", "resolutions":
-			if regexp.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect)[^"]*"\s*:`).MatchString(text) {
+			if standsIn.MatchString(text) {
 				a.find("runner-config", Invalid, c, line, "`%s` puts something else in the place of what the tests are judged by.", key)
 			} else if key != "imports" {
 				a.find("runner-config", Note, c, line, "`%s` decides which packages are really used.", key)
@@ -128,7 +145,7 @@ func (a *auditor) packageJSON(c *change) {
 			sev := Note
 			if m := weighty.FindString(text); m != "" && was != nil {
 				sev = Failed
-			} else if regexp.MustCompile(`"(passWithNoTests|bail|retries|testRunner|reporters|testResultsProcessor|fgrep|grep)"`).MatchString(text) && !bytes.Contains(was, []byte("passWithNoTests")) {
+			} else if packKeys.MatchString(text) && !bytes.Contains(was, []byte("passWithNoTests")) {
 				sev = Failed
 			}
 			a.find("runner-config", sev, c, line, "`%s` decides which tests run and what counts as a pass. Leave it as it was.", key)
@@ -148,7 +165,7 @@ func (a *auditor) command(c *change, line int, name, was, is string) {
 	switch {
 	case noTests.MatchString(is) && !noTests.MatchString(was) && name != "pretest" && name != "posttest":
 		a.find("script", Invalid, c, line, "The script `%s` passes whatever the tests say, or runs none.", name)
-	case noTests.MatchString(is) && regexp.MustCompile(`exit 0`).MatchString(is):
+	case noTests.MatchString(is) && exitZero.MatchString(is):
 		a.find("script", Invalid, c, line, "The script `%s` keeps the tests from being run.", name)
 	case preloads.MatchString(is) && !preloads.MatchString(was):
 		a.find("script", Failed, c, line, "The script `%s` loads something before the tests, or changes what they report to. Run the tests as they are.", name)
@@ -245,7 +262,7 @@ func (a *auditor) goMod(c *change) {
 		switch {
 		case strings.HasPrefix(text, "replace ") || replacing && strings.Contains(text, "=>"):
 			sev := Note
-			if regexp.MustCompile(`testify|go-cmp|gomega|ginkgo|go-quicktest|gotest\.tools|/is\b`).MatchString(text) {
+			if goJudges.MatchString(text) {
 				sev = Invalid
 			}
 			a.find("runner-config", sev, c, n, "Other code is put in the place of a module.")
@@ -279,7 +296,7 @@ func (a *auditor) linesOf(c *change, matters func(section string) bool) {
 				a.find("retries", Failed, c, n, "`%s` runs tests until they pass, which proves nothing. Take it out.", p)
 			}
 		}
-		hard := regexp.MustCompile(`(?i)skipTests>?\s*[=:>]?\s*true|maven\.test\.skip>?\s*[=:>]?\s*true|testFailureIgnore>?\s*[=:>]?\s*true|ignoreFailures\s*=\s*true|harness\s*=\s*false|passWithNoTests|collect_ignore|__test__\s*=\s*False|enabled\s*=\s*false|IsTestProject>false|^\s*test\s*=\s*false|pytest11`).FindString(text)
+		hard := leavesOut.FindString(text)
 		switch {
 		case hard != "":
 			sev := Failed
@@ -288,20 +305,20 @@ func (a *auditor) linesOf(c *change, matters func(section string) bool) {
 			}
 			a.find("runner-config", sev, c, n, "With this, tests are left out, or their failures are. Take it out.")
 		case matters == nil || !matters(section):
-		case rerun.MatchString(text) || regexp.MustCompile(`(?i)\b(retries|reruns|retry|rerun)\b["']?\s*[:=]\s*["']?[1-9]`).MatchString(text) && !strings.Contains(text, "CI"):
+		case rerun.MatchString(text) || retrySetting.MatchString(text) && !strings.Contains(text, "CI"):
 			a.find("retries", Failed, c, n, "A test that is run until it passes proves nothing. Take the retries out and mend what is flaky.")
-		case regexp.MustCompile(`addopts|^args|^commands`).MatchString(text) && (narrows.MatchString(text) || regexp.MustCompile(`-p\s+\w|--tb=no.*-q.*\|\|`).MatchString(text)):
+		case optionLine.MatchString(text) && (narrows.MatchString(text) || pluginOption.MatchString(text)):
 			a.find("runner-config", Failed, c, n, "With these options tests are left out, or something is loaded that decides about them. Let all of them run.")
-		case regexp.MustCompile(`(?i)moduleNameMapper|alias|resolver`).MatchString(text) && regexp.MustCompile(`assert|node:test|chai|expect|vitest|@jest`).MatchString(text):
+		case mapper.MatchString(text) && judges.MatchString(text):
 			a.find("runner-config", Invalid, c, n, "This puts something else in the place of what the tests are judged by.")
-		case weighty.MatchString(text) && regexp.MustCompile(`[:=<]`).MatchString(text) && existed:
+		case weighty.MatchString(text) && setting.MatchString(text) && existed:
 			a.find("runner-config", Failed, c, n, "This decides which tests run and what counts as a pass (`%s`). Leave it as it was.", weighty.FindString(text))
-		case weighty.MatchString(text) && regexp.MustCompile(`(?i)\b(bail|testPathIgnorePatterns|testRunner|testResultsProcessor|retries|fgrep|invert)["']?\s*[:=]`).MatchString(text) && !strings.Contains(text, "node_modules") && !strings.Contains(text, "false"):
+		case weighty.MatchString(text) && leavingOut.MatchString(text) && !strings.Contains(text, "node_modules") && !strings.Contains(text, "false") && !strings.Contains(text, "env.CI"):
 			a.find("runner-config", Failed, c, n, "This leaves tests out, or decides what counts as a pass. Take it out.")
 		case setups.MatchString(text) || weighty.MatchString(text):
 			a.find("runner-config", Note, c, n, "This decides how tests are run.")
-		case regexp.MustCompile(`(?i)timeout`).MatchString(text):
-			if m := regexp.MustCompile(`[\d_]+`).FindString(text); m != "" {
+		case timeoutWord.MatchString(text):
+			if m := numeral.FindString(text); m != "" {
 				a.timeout(c, n, m)
 			}
 		default:

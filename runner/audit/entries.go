@@ -8,6 +8,16 @@ import (
 	"strings"
 )
 
+var (
+	lfs            = regexp.MustCompile(`\bfilter=lfs\b`)
+	altering       = regexp.MustCompile(`\b(filter|diff|merge)=|\bexport-(ignore|subst)\b`)
+	builtinDriver  = regexp.MustCompile(`\b(diff|merge)=(union|binary|astextplain|lfs|golang|python|html|css|ruby|rust|java|markdown|ours|text)\b`)
+	npmLead        = regexp.MustCompile(`^(node-options|script-shell|shell|node_options|onload-script|preload|nodeOptions|yarnPath|plugins|globalconfig|userconfig|prefix)\b`)
+	judgingPackage = regexp.MustCompile(`node_modules/(assert|jest|vitest|mocha|chai|expect|@jest|@vitest|tap|ava|\.bin)\b`)
+	vendoredJudge  = regexp.MustCompile(`testify|go-cmp|/phpunit|/bin/`)
+	between        = regexp.MustCompile("[\"'`>]([^\"'`<>]{3,})[\"'`<]")
+)
+
 var binaries = []struct{ magic, what string }{
 	{"\x7fELF", "a program for Linux"},
 	{"MZ", "a program for Windows"},
@@ -23,6 +33,7 @@ var compiled = regexp.MustCompile(`(?i)\.(pyc|pyo|class|jar|so|dylib|dll|exe|nod
 func (a *auditor) entry(c *change) {
 	base := path.Base(c.Path)
 	switch f := c.After; f.Mode {
+	case Absent:
 	case Link:
 		to := string(f.Data)
 		if strings.HasPrefix(to, "/") || escapes(path.Dir(c.Path), to) {
@@ -81,9 +92,9 @@ func (a *auditor) attributes(c *change) {
 			continue
 		}
 		switch {
-		case regexp.MustCompile(`\bfilter=lfs\b`).MatchString(text):
+		case lfs.MatchString(text):
 			a.find("link", Note, c, n, "These files are kept elsewhere.")
-		case regexp.MustCompile(`\b(filter|diff|merge)=|\bexport-(ignore|subst)\b`).MatchString(text) && !regexp.MustCompile(`\b(diff|merge)=(union|binary|astextplain|lfs|golang|python|html|css|ruby|rust|java|markdown|ours|text)\b`).MatchString(text):
+		case altering.MatchString(text) && !builtinDriver.MatchString(text):
 			a.find("link", Failed, c, n, "With this a checkout differs from the tree that was judged. Take it out.")
 		}
 	}
@@ -112,7 +123,7 @@ func (a *auditor) startup(c *change) {
 				continue
 			}
 			switch {
-			case regexp.MustCompile(`^(node-options|script-shell|shell|node_options|onload-script|preload|nodeOptions|yarnPath|plugins|globalconfig|userconfig|prefix)\b`).MatchString(text):
+			case npmLead.MatchString(text):
 				a.find("startup", Invalid, c, n, "This decides what runs before, or instead of, the project's commands.")
 			default:
 				a.find("startup", Note, c, n, "This decides how packages are installed.")
@@ -143,11 +154,11 @@ func (a *auditor) shadows(c *change, base string) {
 		a.find("startup", Invalid, c, 1, "Python loads this in the place of the module by which tests are judged.")
 	case strings.HasPrefix(c.Path, "node_modules/") || strings.Contains(c.Path, "/node_modules/"):
 		sev := Note
-		if regexp.MustCompile(`node_modules/(assert|jest|vitest|mocha|chai|expect|@jest|@vitest|tap|ava|\.bin)\b`).MatchString(c.Path) {
+		if judgingPackage.MatchString(c.Path) {
 			sev = Invalid
 		}
 		a.find("startup", sev, c, 0, "Packages are installed by the setup, from the lock file; what is written here takes their place.")
-	case strings.HasPrefix(c.Path, "vendor/") && regexp.MustCompile(`testify|go-cmp|/phpunit|/bin/`).MatchString(c.Path):
+	case strings.HasPrefix(c.Path, "vendor/") && vendoredJudge.MatchString(c.Path):
 		a.find("startup", Note, c, 0, "Packages by which tests are judged are part of the project here.")
 	case strings.HasPrefix(c.Path, "__mocks__/") && slices.Contains([]string{"assert.js", "fs.js", "node:assert.js"}, base):
 		a.find("startup", Failed, c, 1, "This takes the place of a module in all tests.")
@@ -194,7 +205,7 @@ func (a *auditor) goldens() {
 // asked says whether a line holds something that the feature names.
 func (a *auditor) asked(line string) bool {
 	wanted := a.wanted()
-	for _, w := range regexp.MustCompile("[\"'`>]([^\"'`<>]{3,})[\"'`<]").FindAllStringSubmatch(line, 8) {
+	for _, w := range between.FindAllStringSubmatch(line, 8) {
 		if strings.Contains(wanted, strings.TrimSpace(w[1])) {
 			return true
 		}

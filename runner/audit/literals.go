@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"bytes"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +24,7 @@ func (a *auditor) literals() {
 			continue
 		}
 		a.drawn(c)
+		a.results(c, s)
 		if s == nil {
 			continue
 		}
@@ -35,7 +38,6 @@ func (a *auditor) literals() {
 				a.find("literal", Failed, c, int(t.line), "The implementation knows %s, which the acceptance types in. It must do the same for whatever is typed.", quoted([]string{t.text}))
 			}
 		}
-		a.results(c, s)
 	}
 	a.examples()
 }
@@ -125,32 +127,50 @@ func (a *auditor) results(c *change, s *source) {
 			forms[f] = append(forms[f], e)
 		}
 	}
-	seen := map[string][]int{}
-	for _, t := range s.toks {
-		if t.kind != str || !c.fresh[int(t.line)] || len(t.text) > 2000 {
-			continue
-		}
+	seen := map[string]map[string]int{} // form -> result -> line
+	look := func(text string, line int) {
 		for f, es := range forms {
-			if len(es) < 2 {
-				continue
-			}
 			for _, e := range es {
-				if t.text == e || strings.Contains(t.text, ">"+e+"<") {
-					seen[f] = append(seen[f], int(t.line))
+				if len(es) > 1 && holds(text, e) {
+					if seen[f] == nil {
+						seen[f] = map[string]int{}
+					}
+					seen[f][e] = line
 				}
 			}
 		}
-		for _, st := range a.in.Acceptance {
-			if len(t.text) > 4 && t.text == st.Expected && strings.HasPrefix(st.Action, "assert_") && a.holdsInput(st.Expected) {
-				a.find("literal", Failed, c, int(t.line), "The implementation holds a result of the acceptance, %s, which it must work out from what is typed in.", quoted([]string{t.text}))
+	}
+	if s == nil { // a page, say
+		n := 0
+		for l := range bytes.Lines(c.After.Data) {
+			if n++; c.fresh[n] && len(l) < 2000 && !bytes.Contains(l, []byte{0}) {
+				look(string(l), n)
+			}
+		}
+	} else {
+		for _, t := range s.toks {
+			if t.kind != str || !c.fresh[int(t.line)] || len(t.text) > 2000 {
+				continue
+			}
+			look(t.text, int(t.line))
+			for _, st := range a.in.Acceptance {
+				if len(t.text) > 4 && t.text == st.Expected && strings.HasPrefix(st.Action, "assert_") && a.holdsInput(st.Expected) {
+					a.find("literal", Failed, c, int(t.line), "The implementation holds a result of the acceptance, %s, which it must work out from what is typed in.", quoted([]string{t.text}))
+				}
 			}
 		}
 	}
-	for f, lines := range seen {
-		if len(lines) > 1 {
-			a.find("literal", Failed, c, slices.Min(lines), "The implementation holds several results of the acceptance (%s), which it must work out.", quoted(forms[f]))
+	for _, f := range slices.Sorted(maps.Keys(seen)) {
+		if lines := seen[f]; len(lines) > 1 {
+			a.find("literal", Failed, c, slices.Min(slices.Collect(maps.Values(lines))), "The implementation holds several results of the acceptance (%s), which it must work out.", quoted(forms[f]))
 		}
 	}
+}
+
+// holds says whether text holds the result e as a whole.
+func holds(text, e string) bool {
+	_, after, ok := strings.Cut(text, e)
+	return ok && (after == "" || !digit(after[0]))
 }
 
 // holdsInput says whether e repeats something that the acceptance types in.
@@ -209,7 +229,7 @@ func (a *auditor) examples() {
 			if w.branch {
 				branches++
 			}
-			if slices.ContainsFunc(all, func(e example) bool { return e.out == w.out && slices.Contains(e.in, w.in) }) {
+			if w.in != "0" && w.in != "1" && slices.ContainsFunc(all, func(e example) bool { return e.out == w.out && slices.Contains(e.in, w.in) }) {
 				hits = append(hits, w)
 			}
 		}
@@ -217,11 +237,11 @@ func (a *auditor) examples() {
 			if n := digits.ReplaceAllString(w.in, ""); n == "" || n == "-" {
 				return len(w.in) > 1 || w.in > "2"
 			}
-			return len(w.in) >= 6 && !strings.HasPrefix(w.in, "/") && !strings.HasPrefix(w.in, ".") && strings.ContainsAny(w.in, " -0123456789@,:")
+			return len(w.in) >= 6 && !strings.HasPrefix(w.in, "/") && !strings.HasPrefix(w.in, ".") && (strings.ContainsAny(w.in, " 0123456789@,:") || w.branch && strings.Contains(w.in, "-"))
 		}
 		told := slices.DeleteFunc(slices.Clone(hits), func(w answer) bool { return !telling(w) })
 		switch {
-		case len(told) > 0 && len(told)*2 > len(answers):
+		case len(told) > 0 && (len(told)*2 > len(answers) || told[0].branch && len(told)*2 == len(answers)):
 			a.find("literal", Failed, c, told[0].line, "The implementation answers %s of the tests' own examples literally (%s). Let it work the answers out.", count(len(told)), quoted([]string{told[0].in, told[0].out}))
 		case len(hits) > 1:
 			a.find("literal", Note, c, hits[0].line, "The implementation and the tests hold the same pairs of values (%s); look whether they are answers or a table of the feature.", quoted([]string{hits[0].in, hits[0].out}))

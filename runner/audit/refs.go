@@ -207,10 +207,10 @@ func (s *source) dotted(i int32) (string, int32) {
 	for i++; ; {
 		switch {
 		case s.is(i, ".") && s.at(i+1).kind == word:
-			name += "." + s.at(i+1).text
+			name = join(name, s.at(i+1))
 			i += 2
 		case s.is(i, "[") && s.at(i+1).kind == str && s.is(i+2, "]"):
-			name += "." + s.at(i+1).text
+			name = join(name, s.at(i+1))
 			i += 3
 		default:
 			return trimGlobal(name), i
@@ -220,6 +220,8 @@ func (s *source) dotted(i int32) (string, int32) {
 		}
 	}
 }
+
+func join(name string, member token) string { return name + "." + member.text }
 
 func (s *source) resolve(w string) string {
 	if a, ok := s.alias[w]; ok {
@@ -273,11 +275,11 @@ func (s *source) pyImport(i int32) {
 }
 
 func (s *source) dottedPlain(i int32) (string, int32) {
-	name := ""
-	for ; s.at(i).kind == word && s.at(i).text != "import" && s.at(i).text != "as" || s.is(i, "."); i++ {
-		name += s.at(i).text
+	from := i
+	for s.at(i).kind == word && s.at(i).text != "import" && s.at(i).text != "as" || s.is(i, ".") {
+		i++
 	}
-	return name, i
+	return strings.ReplaceAll(s.text(from, i), " ", ""), i
 }
 
 // findRefs finds every name in use.
@@ -434,10 +436,12 @@ func (s *source) guard(i int32) string {
 	return strings.Join(g, " | ")
 }
 
-// text is tokens from..to, apart by blanks.
-func (s *source) text(from, to int32) string {
+// text is tokens from..to, apart by blanks, as far as it is short.
+func (s *source) text(from, to int32) string { return s.textOf(from, min(to, from+400)) }
+
+func (s *source) textOf(from, to int32) string {
 	var b strings.Builder
-	for i := max(from, 0); i < min(to, from+400); i++ {
+	for i := max(from, 0); i < to; i++ {
 		t := s.at(i)
 		if t.kind == ends && t.text != ";" || t.kind == punct && (t.text == "," && s.is(i+1, ")", "]", "}") || t.text == ";") {
 			continue // where a line is broken makes no difference

@@ -9,7 +9,6 @@ type source struct {
 	lang  lang
 	toks  []token
 	whole bool
-	lines []string // for comparing; trimmed
 
 	blocks []block
 	inside []int32 // for each token, the innermost block that it is in; -1: none
@@ -17,10 +16,15 @@ type source struct {
 	refs   []ref
 	tests  []testcase
 
+	cuts    map[int32]cut  // by block, what leaves it first
+	dropped map[int32]bool // by block, whether failures in it are dropped
+	unused  map[int32]bool // by block, whether it is a function that nothing calls
+
 	fuel int // looks at tokens that are left; hostile text would have us look for ever
 }
 
-const mostLooks = 60 << 20
+// Honest text takes some ten looks at a token.
+const leastLooks, looksEach = 4 << 20, 100
 
 // A block is what stands between braces.
 type block struct {
@@ -54,8 +58,9 @@ type ref struct {
 
 // read looks at a program. It is linear in its size.
 func read(l lang, text string) *source {
-	s := &source{lang: l, alias: map[string]string{}, fuel: mostLooks}
+	s := &source{lang: l, alias: map[string]string{}, cuts: map[int32]cut{}, dropped: map[int32]bool{}, unused: map[int32]bool{}}
 	s.toks, s.whole = lex(l, text)
+	s.fuel = leastLooks + looksEach*len(s.toks)
 	s.findBlocks()
 	s.findAliases()
 	s.findRefs()
@@ -222,8 +227,12 @@ func (s *source) blockKind(i, head int32) (blockKind, string, int32) {
 		return branch, "", head
 	case first == "if" || first == "for" || first == "while" || first == "match":
 		return branch, "", head
-	case name("function") != "", s.lang != js && (name("fun") != "" || name("def") != ""):
-		return function, s.at(head + 1).text, head
+	case name("function") != "":
+		return function, name("function"), head
+	case s.lang != js && name("fun") != "":
+		return function, name("fun"), head
+	case s.lang != js && name("def") != "":
+		return function, name("def"), head
 	case (s.lang == java || s.lang == csharp) && (name("throws") != "" || name("where") != ""):
 		for j := head; j < i; j++ {
 			if s.is(j, "(") {

@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+var csharpTest = regexp.MustCompile(`\[ (Fact|Theory|Test|TestCase|TestMethod)\b`)
+
 // A testcase is a test that a file declares, or a function of a test file that
 // others assert with.
 type testcase struct {
@@ -48,7 +50,9 @@ func (s *source) findTests() {
 	}
 	s.helpers()
 	for i := range s.tests {
-		s.findAsserts(&s.tests[i])
+		if s.fuel > 0 {
+			s.findAsserts(&s.tests[i])
+		}
 	}
 }
 
@@ -300,7 +304,7 @@ func (s *source) blockTests() {
 		case java:
 			is = strings.Contains(marks, "@ Test") || strings.Contains(marks, "@ ParameterizedTest")
 		case csharp:
-			is = regexp.MustCompile(`\[ (Fact|Theory|Test|TestCase|TestMethod)\b`).MatchString(marks)
+			is = csharpTest.MatchString(marks)
 		case php:
 			is = strings.HasPrefix(b.name, "test") || strings.Contains(marks, "[ Test ]")
 		}
