@@ -78,10 +78,14 @@ func (p *proofs) conclude(res verify.Result) error {
 			held++
 		}
 	}
+	hold := "hold"
+	if p.noRun {
+		hold = "fit as far as they are recorded; nothing was run"
+	}
 	p.line("")
 	switch {
 	case len(broken) > 0:
-		p.line("%d of %d complete features hold. These proofs do not hold:", held, len(res.Features))
+		p.line("%d of %d complete features %s. These proofs do not hold:", held, len(res.Features), hold)
 		for _, b := range broken {
 			p.line("  %s", title(b))
 		}
@@ -95,7 +99,7 @@ func (p *proofs) conclude(res verify.Result) error {
 	case len(res.Features) == 0:
 		p.line("No feature is said to be complete, so there is nothing to prove again.")
 	case p.noRun:
-		p.line("What is recorded of all %d complete features fits. Nothing was run, so none of it is proved.", held)
+		p.line("All %d complete features fit as far as they are recorded. Nothing was run, so nothing is proved.", held)
 	default:
 		p.line("All %d complete features hold.", held)
 	}
