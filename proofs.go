@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -72,10 +73,13 @@ var signs = map[verify.Standing]string{
 // conclude says what it comes to. The error decides the exit code.
 func (p *proofs) conclude(res verify.Result) error {
 	broken, open := res.Broken(), res.Inconclusive()
-	held := 0
+	held, left := 0, 0
 	for _, f := range res.Features {
 		if f.Holds {
 			held++
+		}
+		if slices.ContainsFunc(f.Proofs, func(p verify.Proof) bool { return p.Name == "gates" && p.Result == verify.NotRun }) {
+			left++
 		}
 	}
 	hold := "hold"
@@ -100,6 +104,8 @@ func (p *proofs) conclude(res verify.Result) error {
 		p.line("No feature is said to be complete, so there is nothing to prove again.")
 	case p.noRun:
 		p.line("All %d complete features fit as far as they are recorded. Nothing was run, so nothing is proved.", held)
+	case left > 0:
+		p.line("All %d complete features hold; %d of them were not judged again.", held, left)
 	default:
 		p.line("All %d complete features hold.", held)
 	}
