@@ -48,14 +48,20 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 	return performance{Tree: tree, Frozen: row.AcceptanceHash(), Steps: steps, Acceptance: a}, true, nil
 }
 
+// accepted is what the performances of one acceptance on one tree say.
+type accepted struct {
+	finding
+	performances []performance
+}
+
 // accept performs the acceptance of row on tree until it has passed as often as
 // wanted, or until it is clear that it will not.
-func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) ([]performance, finding, error) {
+func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) (accepted, error) {
 	var ps []performance
 	for {
 		f, more := judgePerformances(ps, wanted)
 		if more == 0 {
-			return ps, f, nil
+			return accepted{f, ps}, nil
 		}
 		patience := time.Duration(0)
 		if !f.passed() {
@@ -63,10 +69,10 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		}
 		batch, ok, err := g.performAll(ctx, tree, row, min(more, sideBySide), patience)
 		if err != nil {
-			return ps, finding{}, err
+			return accepted{performances: ps}, err
 		}
 		if !ok {
-			return ps, failed("", "The acceptance of %s cannot be performed: nothing says how the application is started. Give package.json a start script (or a Go main package, or a Procfile with a web line).", row.ID), nil
+			return accepted{failed("", "The acceptance of %s cannot be performed: nothing says how the application is started. Give package.json a start script (or a Go main package, or a Procfile with a web line).", row.ID), ps}, nil
 		}
 		ps = append(ps, batch...)
 	}

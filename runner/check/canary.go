@@ -35,49 +35,63 @@ const (
 // green.
 func (g *Gates) canaries(ctx context.Context, j *judgement) error {
 	j.begin()
-	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
-	if err != nil {
-		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
+	if j.caged == nil {
+		j.caged = func() (cage, error) { return g.letOut(ctx, j) }
 	}
-	dir, done, err := g.checkout(ctx, j.Tree)
-	if err != nil {
-		return err
-	}
-	defer done()
-	placed, err := g.place(dir, only(changed, suite.IsTest), mostChanged)
-	if err == nil && len(placed) == 0 {
-		var old []string
-		if old, err = testFiles(dir); err == nil {
-			placed, err = g.place(dir, old, mostOld)
-		}
-	}
+	c, err := j.caged()
 	if err != nil {
 		return err
 	}
-	if len(placed) == 0 {
+	if len(c.placed) == 0 {
 		j.note("No canary could be placed: there is no test file in a language that the harness can write tests in.")
 		return nil
 	}
-	run, err := g.test(ctx, g.o.Run, dir, "")
-	if err != nil {
-		return err
-	}
-	j.saw(run.on(j.Tree, ""))
-	f := judgeCanaries(placed, run.Report)
+	j.saw(c.run.on(j.Tree, ""))
+	f := judgeCanaries(c.placed, c.run.Report)
 	if f.passed() {
-		// Apart from the others, because in most languages nothing runs beside a
-		// file that does not load.
-		spoilt, err := g.spoilt(ctx, j, placed[0].file)
-		if err != nil {
-			return err
-		}
-		j.saw(spoilt.on(j.Tree, ""))
-		if g := judgeSpoilt(placed[0].file, spoilt.Report); !g.passed() {
+		j.saw(c.spoilt.on(j.Tree, ""))
+		if g := judgeSpoilt(c.placed[0].file, c.spoilt.Report); !g.passed() {
 			f = g
 		}
 	}
 	j.decide("canaries", j.Tree, f)
 	return nil
+}
+
+// A cage is what became of the canaries of one judgement.
+type cage struct {
+	placed []canary
+	run    recorded // with them
+	spoilt recorded // with a file that cannot be loaded; only made if the other told the truth
+}
+
+// letOut places the canaries and makes the runs with them.
+func (g *Gates) letOut(ctx context.Context, j *judgement) (c cage, err error) {
+	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
+	if err != nil {
+		return c, fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
+	}
+	dir, done, err := g.checkout(ctx, j.Tree)
+	if err != nil {
+		return c, err
+	}
+	defer done()
+	c.placed, err = g.place(dir, only(changed, suite.IsTest), mostChanged)
+	if err == nil && len(c.placed) == 0 {
+		var old []string
+		if old, err = testFiles(dir); err == nil {
+			c.placed, err = g.place(dir, old, mostOld)
+		}
+	}
+	if err != nil || len(c.placed) == 0 {
+		return c, err
+	}
+	if c.run, err = g.test(ctx, g.o.Run, dir, ""); err == nil && judgeCanaries(c.placed, c.run.Report).passed() {
+		// Apart from the others, because in most languages nothing runs beside a
+		// file that does not load.
+		c.spoilt, err = g.spoilt(ctx, j, c.placed[0].file)
+	}
+	return c, err
 }
 
 // How many files get canaries: of those that the candidate changed, and of the
@@ -149,7 +163,7 @@ func (g *Gates) spoilt(ctx context.Context, j *judgement, name string) (recorded
 	if err := rewrite(root, name, string(source)+"\n)]} (\n"); err != nil {
 		return recorded{}, fmt.Errorf("spoil %s: %w", name, err)
 	}
-	return g.test(ctx, g.o.Run, dir, "")
+	return g.test(ctx, g.o.Run, dir, name)
 }
 
 func rewrite(root *os.Root, name, text string) error {

@@ -48,6 +48,8 @@ func (e *setupError) finding() finding {
 // tried again from the start, now and whenever it is asked for: it may need the
 // network.
 func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
+	g.laying.Lock()
+	defer g.laying.Unlock()
 	g.mu.Lock()
 	p := g.prepared[tree]
 	g.mu.Unlock()
@@ -74,7 +76,7 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 	for len(g.prepared) > mostPrepared {
 		oldest := tree
 		for t, o := range g.prepared {
-			if o.used < g.prepared[oldest].used {
+			if o.used < g.prepared[oldest].used && !slices.Contains(g.kept, t) {
 				oldest = t
 			}
 		}
@@ -82,6 +84,13 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 		delete(g.prepared, oldest)
 	}
 	return p, nil
+}
+
+// hold keeps these trees prepared until others are named.
+func (g *Gates) hold(trees ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kept = trees
 }
 
 // checkout lays tree out for one run, set up.

@@ -80,7 +80,9 @@ type Gates struct {
 
 	mu       sync.Mutex
 	serial   int
+	laying   sync.Mutex              // held while a tree is laid out and set up
 	prepared map[string]*prepared    // by commit or tree
+	kept     []string                // of these, what the judgement at hand is about
 	parents  map[string]suite.Report // by parent commit
 	held     map[string]parentRun    // by parent and acceptance
 	drawn    map[string][]string     // values of earlier runs of an acceptance, by feature
@@ -151,10 +153,15 @@ func Open(o Options) (*Gates, error) {
 // Judge gives a verdict on exactly c.Tree. The first gate that fails decides.
 func (g *Gates) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, error) {
 	j := &judgement{Candidate: c, now: g.o.Now}
-	gates := []gate{g.owned, g.frozen, g.red, g.falsifiable, g.green, g.revert, g.acceptance, g.regression}
+	g.hold(c.Parent, c.Tree)
+	// What was started beside the gates ends with the judgement.
+	defer j.running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	gates := []gate{g.owned, g.frozen, g.red, g.falsifiable, g.browserAhead, g.green, g.canariesAhead, g.revert, g.acceptance, g.regression}
 	guards := []gate{g.canaries, g.audit} // against tampering with the proof
 	if c.Phase == runner.Tests {
-		gates, guards = []gate{g.owned, g.frozen, g.already, g.failing}, []gate{g.audit}
+		gates, guards = []gate{g.owned, g.frozen, g.testsAhead, g.already, g.failing}, []gate{g.audit}
 	}
 	ask := func(gates []gate) error {
 		for _, ask := range gates {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -40,32 +39,14 @@ func (g *Gates) stands(ctx context.Context, j *judgement, features []runner.Feat
 		return err
 	}
 	j.decide("tests", j.Tree, f)
-	type result struct {
-		finding
-		err error
-	}
-	results := make([]result, len(features))
-	places := make(chan struct{}, sideBySide)
-	var wg sync.WaitGroup
-	for i, feature := range features {
-		if !g.browses(feature.Row) {
-			continue
-		}
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			_, results[i].finding, results[i].err = g.accept(ctx, j.Tree, feature.Row, 1)
-		})
-	}
+	performed := slices.DeleteFunc(slices.Clone(features), func(f runner.Feature) bool { return !g.browses(f.Row) })
 	j.begin()
-	wg.Wait()
-	for i, feature := range features {
-		if results[i].err != nil {
-			return results[i].err
-		}
-		if g.browses(feature.Row) {
-			j.decide(feature.ID, j.Tree, results[i].finding)
-		}
+	results, err := g.acceptAll(ctx, j.Tree, performed)
+	if err != nil {
+		return err
+	}
+	for i, feature := range performed {
+		j.decide(feature.ID, j.Tree, results[i].finding)
 	}
 	return nil
 }

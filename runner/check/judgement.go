@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -26,6 +27,12 @@ type judgement struct {
 	notes    []string
 	logs     map[string]string // name of a file of evidence -> text
 	browse   browsing
+
+	running   sync.WaitGroup             // what is made beside the gates: see ahead.go
+	tested    func() (recorded, error)   // after the tests phase
+	performed func() (accepted, error)   // the feature's own acceptance
+	regressed func() ([]accepted, error) // those of the features before it
+	caged     func() (cage, error)
 }
 
 // browsing is what the browser saw: acceptance.json.

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,37 +17,18 @@ import (
 // hold on the candidate is performed on its parent, too: if it does not hold
 // there either, the candidate is not to blame, and the feature is broken.
 func (g *Gates) regression(ctx context.Context, j *judgement) error {
-	earlier := slices.DeleteFunc(slices.Clone(j.Completed), func(f runner.Feature) bool { return !g.browses(f.Row) || f.ID == j.Feature.ID })
+	earlier := g.earlier(j)
 	if len(earlier) == 0 {
 		return nil
 	}
 	j.begin()
-	type result struct {
-		performances []performance
-		finding      finding
-		err          error
+	results, err := j.regressed()
+	if err != nil {
+		return err
 	}
-	// Side by side, because most of a performance is waiting; judged in order.
-	results := make([]result, len(earlier))
-	var wg sync.WaitGroup
-	places := make(chan struct{}, sideBySide)
-	for i, f := range earlier {
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			r := &results[i]
-			// Once is enough where it passes: it was proved more than once when it
-			// was completed, and every candidate to come asks it again.
-			r.performances, r.finding, r.err = g.accept(ctx, j.Tree, f.Row, 1)
-		})
-	}
-	wg.Wait()
 	all := finding{Reason: fmt.Sprintf("%s as before.", plural(len(earlier), "earlier feature works", "earlier features work"))}
 	for i, f := range earlier {
 		r := results[i]
-		if r.err != nil {
-			return r.err
-		}
 		j.browse.Regression = append(j.browse.Regression, r.performances...)
 		all.Counts.Run += r.finding.Counts.Run
 		all.Counts.Passed += r.finding.Counts.Passed
@@ -75,6 +57,30 @@ func (g *Gates) regression(ctx context.Context, j *judgement) error {
 	}
 	j.decide("regression", j.Tree, all)
 	return nil
+}
+
+// earlier are the features whose acceptance must still hold.
+func (g *Gates) earlier(j *judgement) []runner.Feature {
+	return slices.DeleteFunc(slices.Clone(j.Completed), func(f runner.Feature) bool { return !g.browses(f.Row) || f.ID == j.Feature.ID })
+}
+
+// acceptAll performs the acceptances of completed features on tree, side by side,
+// because most of a performance is waiting. Once is enough where it passes: it
+// was proved more than once when it was completed, and every candidate to come
+// asks it again.
+func (g *Gates) acceptAll(ctx context.Context, tree string, features []runner.Feature) ([]accepted, error) {
+	results, errs := make([]accepted, len(features)), make([]error, len(features))
+	var wg sync.WaitGroup
+	places := make(chan struct{}, sideBySide)
+	for i, f := range features {
+		wg.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			results[i], errs[i] = g.accept(ctx, tree, f.Row, 1)
+		})
+	}
+	wg.Wait()
+	return results, errors.Join(errs...)
 }
 
 // judgeRegression says who is to blame that an earlier feature does not hold on
@@ -110,9 +116,9 @@ func setBack(broken []runner.Broken, f finding) finding {
 
 // before is what the acceptance of an earlier feature says of the parent.
 func (g *Gates) before(ctx context.Context, j *judgement, f runner.Feature) (finding, error) {
-	ps, was, err := g.accept(ctx, j.Parent, f.Row, 1)
-	j.browse.Culprit = append(j.browse.Culprit, ps...)
-	return was, err
+	was, err := g.accept(ctx, j.Parent, f.Row, 1)
+	j.browse.Culprit = append(j.browse.Culprit, was.performances...)
+	return was.finding, err
 }
 
 // culprit is the feature whose commit was the first on which f does not hold,
@@ -122,11 +128,11 @@ func (g *Gates) culprit(ctx context.Context, j *judgement, f runner.Feature) (st
 	low, high := 0, len(later) // later[:low] hold, later[high:] do not
 	for low < high {
 		mid := (low + high) / 2
-		ps, found, err := g.accept(ctx, later[mid].Commit, f.Row, 1)
+		found, err := g.accept(ctx, later[mid].Commit, f.Row, 1)
 		if err != nil {
 			return "", err
 		}
-		j.browse.Culprit = append(j.browse.Culprit, ps...)
+		j.browse.Culprit = append(j.browse.Culprit, found.performances...)
 		switch found.Outcome {
 		case "":
 			low = mid + 1
@@ -145,8 +151,8 @@ func (g *Gates) culprit(ctx context.Context, j *judgement, f runner.Feature) (st
 // held1 says whether f holds on the commit that completed it. If not, nothing
 // that was built since is to blame, but what changed around the project.
 func (g *Gates) held1(ctx context.Context, j *judgement, f runner.Feature) bool {
-	ps, found, err := g.accept(ctx, f.Commit, f.Row, 1)
-	j.browse.Culprit = append(j.browse.Culprit, ps...)
+	found, err := g.accept(ctx, f.Commit, f.Row, 1)
+	j.browse.Culprit = append(j.browse.Culprit, found.performances...)
 	return err == nil && found.passed()
 }
 

@@ -49,7 +49,7 @@ func (g *Gates) test(ctx context.Context, r Runner, dir, scope string) (recorded
 	}
 	rs, runs := []suite.Report{}, []runner.Run{}
 	for _, s := range all {
-		if scope != "" {
+		if scope != "" && len(all) == 1 { // of several it is not known whose it is
 			s = s.Only(root, scope)
 		}
 		one, run, err := g.testSuite(ctx, r, s, dir, root)

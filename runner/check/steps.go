@@ -59,12 +59,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return err
 	}
-	dir, done, err := g.checkout(ctx, j.Tree)
-	if err != nil {
-		return err
-	}
-	defer done()
-	red, err := g.test(ctx, g.o.Run, dir, "")
+	red, err := j.tested()
 	if err != nil {
 		return err
 	}
@@ -99,7 +94,7 @@ func (g *Gates) red(ctx context.Context, j *judgement) error {
 	wrote := only(changed, suite.IsTest)
 	red, known, err := g.redBefore(ctx, j)
 	if err == nil && !known {
-		red, err = g.withoutFeature(ctx, j)
+		red, err = g.withoutFeature(ctx, j, "")
 	}
 	if err != nil {
 		return err
@@ -138,7 +133,7 @@ func (g *Gates) redBefore(ctx context.Context, j *judgement) (recorded, bool, er
 }
 
 // withoutFeature runs the tests of the candidate on the parent.
-func (g *Gates) withoutFeature(ctx context.Context, j *judgement) (recorded, error) {
+func (g *Gates) withoutFeature(ctx context.Context, j *judgement, scope string) (recorded, error) {
 	changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
 	if err != nil {
 		return recorded{}, fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
@@ -148,7 +143,7 @@ func (g *Gates) withoutFeature(ctx context.Context, j *judgement) (recorded, err
 		return recorded{}, err
 	}
 	defer done()
-	return g.test(ctx, g.o.Run, dir, "")
+	return g.test(ctx, g.o.Run, dir, scope)
 }
 
 // ofTests says whether the tests of a feature come with the file at p.
@@ -216,7 +211,7 @@ func (g *Gates) revert(ctx context.Context, j *judgement) error {
 	j.begin()
 	var f finding
 	for try := range 2 {
-		again, err := g.withoutFeature(ctx, j)
+		again, err := g.withoutFeature(ctx, j, fileOf(j.proper))
 		if err != nil {
 			return err
 		}
@@ -237,6 +232,16 @@ func (g *Gates) revert(ctx context.Context, j *judgement) error {
 	}
 	j.decide("revert", j.Parent, f)
 	return nil
+}
+
+// fileOf is the file that all of cases are in, "" if there is none: what else the
+// tests hold is not asked for.
+func fileOf(cases []suite.Case) string {
+	file := cases[0].File
+	if slices.ContainsFunc(cases, func(c suite.Case) bool { return c.Weak || c.File != file }) {
+		return ""
+	}
+	return file
 }
 
 // falsifiable is the gate that proves the acceptance: on the parent it fails.
@@ -270,15 +275,15 @@ func (g *Gates) acceptance(ctx context.Context, j *judgement) error {
 		}
 		return nil
 	}
-	ps, f, err := g.accept(ctx, j.Tree, j.Feature.Row, g.wanted(j.Feature))
+	a, err := j.performed()
 	if err != nil {
 		return err
 	}
-	j.browse.Candidate = ps
-	if f.Outcome == runner.Inconclusive {
+	j.browse.Candidate = a.performances
+	if a.Outcome == runner.Inconclusive {
 		g.doubt(j.Feature.ID)
 	}
-	j.decide("acceptance", j.Tree, f)
+	j.decide("acceptance", j.Tree, a.finding)
 	return nil
 }
 
