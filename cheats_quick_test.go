@@ -1,0 +1,5 @@
+//go:build !deep
+
+package main
+
+const deepTests = false
