@@ -53,7 +53,7 @@ type cheat struct {
 	gone     [3][]string       // what each takes away
 	shell    [3]string         // what the agent's shell does in the work tree, after that
 	row      runner.Row
-	complete []runner.Row
+	complete []runner.Feature
 }
 
 type files map[string]string
