@@ -102,7 +102,14 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		faultf("the scenario takes longer than %v", r.limits.Scenario))
 	defer cancel()
 	var failed error
+	var row []check.Step // that was asserted since something was done
 	for _, st := range sc.Steps {
+		if !idle(st) && !stands(st) {
+			if failed = r.together(working, row); failed != nil {
+				break
+			}
+			row = nil
+		}
 		acc.Executed++
 		if failed = r.do(working, st); failed != nil {
 			break
@@ -111,6 +118,12 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		if settles(st) {
 			b.look(working, r, acc, false)
 		}
+		if stands(st) {
+			row = append(row, st)
+		}
+	}
+	if failed == nil {
+		failed = r.together(working, row)
 	}
 	if failed == nil {
 		b.look(working, r, acc, true)
