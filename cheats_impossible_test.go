@@ -140,11 +140,11 @@ func (s impossible) model(who, id string) string {
 func (s impossible) play(t *testing.T, who string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(remove)
 	var row runner.Row
 	if err := json.Unmarshal([]byte(s.row), &row); err != nil {
 		t.Fatal(err)

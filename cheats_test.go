@@ -164,7 +164,7 @@ type court struct {
 
 func newCourt(t *testing.T) *court {
 	t.Helper()
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func newCourt(t *testing.T) *court {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		_ = os.RemoveAll(dir)
+		remove()
 	})
 	// A user of its own: some candidates send signals to all they may.
 	c.box, err = sandbox.Open(t.Context(), sandbox.Options{Dir: filepath.Join(dir, "sandbox"), Path: "/usr/bin:/bin:" + os.Getenv("PATH"), UID: 61440, GID: 61440})
@@ -219,11 +219,11 @@ func (c *court) try(t *testing.T, ch cheat) {
 func (c *court) judge(t *testing.T, ch cheat) runner.Verdict {
 	t.Helper()
 	ctx := t.Context()
-	dir, err := privateDir()
+	dir, remove, err := privateDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	remote := bareRepo(t, ch)
 	uid, gid := c.box.User()
 	r, err := repo.Open(ctx, repo.Options{

@@ -49,7 +49,7 @@ var libraries = map[string]string{
 	"github.com/landlock-lsm/go-landlock":           "runner/sandbox",
 	"golang.org/x/net/bpf":                          "runner/sandbox", // seccomp's programs
 	"golang.org/x/sys":                              "runner/sandbox test: runner/tool",
-	"golang.org/x/tools/txtar":                      "runner/model test: runner/audit runner/check runner/suite", // scripts
+	"golang.org/x/tools/txtar":                      "runner/model test: main runner/audit runner/check runner/suite", // scripts
 	"gopkg.in/yaml.v3":                              "main internal/fakegithub",
 	"github.com/getkin/kin-openapi":                 "internal/fakegithub/oracle",
 	"github.com/santhosh-tekuri/jsonschema/v6":      "test: main runner/plan",
