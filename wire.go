@@ -423,7 +423,7 @@ func readSpec(ctx context.Context, c config, p place, r *repo.Repo) (source, err
 		if err != nil {
 			return s, fmt.Errorf("input features: %w", err)
 		}
-		s.features = data
+		s.features, s.List = data, runner.Hash(data)
 	}
 	number, isIssue := strings.CutPrefix(c.Spec, "issue:")
 	switch {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/autonomous-loop/autonomous-loop/internal/choose"
 )
 
 func feature(id string, change ...func(*Feature)) Feature {
@@ -71,6 +73,94 @@ func TestBlockedFollowsFromDependencies(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"a": true, "b": true, "c": false, "d": true, "e": false}, got); diff != "" {
 		t.Errorf("Blocked (-want +got):\n%s", diff)
 	}
+}
+
+// Only a person changes what a feature is measured by, and then it is done again.
+func TestRelisted(t *testing.T) {
+	st := saved(func(st *State) {
+		st.Spec.List = "old"
+		st.Features = append(st.Features, feature("c", with(Quarantined, 4), chanced), feature("d", with(Complete, 2)))
+		st.Features[3].Commit, st.Features[3].Evidence = "c", st.Features[0].Evidence
+		st.Wip = &Wip{Feature: "b", Attempt: 1, Commit: "w"}
+	})
+	changed := func(id string) Row {
+		r := feature(id).Row
+		r.Acceptance = []Step{{Step: 1, Action: "goto", Value: "/"}}
+		return r
+	}
+	got := st.relisted([]Row{changed("d"), feature("a").Row, changed("c"), feature("new").Row}, Spec{List: "new"})
+	want := map[string]FeatureStatus{"d": Todo, "a": Complete, "c": Todo, "new": Todo, "b": Deprecated}
+	have := map[string]FeatureStatus{}
+	for _, f := range got.Features {
+		have[f.ID] = f.Status
+		if f.Frozen != f.AcceptanceHash() {
+			t.Errorf("the acceptance of %s is not frozen as it is now", f.ID)
+		}
+	}
+	if diff := cmp.Diff(want, have); diff != "" || got.Wip != nil || got.Spec.List != "new" {
+		t.Errorf("(-want +got)\n%s%+v", diff, got)
+	}
+	if next, ok := got.Next(3); !ok || next.ID != "new" && next.ID != "d" {
+		t.Errorf("next is %s", next.ID)
+	}
+	if c, _ := got.Feature("c"); c.SecondChance || c.Attempts >= 3+c.Extra {
+		t.Errorf("what a person changed has no attempts left: %+v", c.Progress)
+	}
+	if _, _, err := Encode(got); err != nil {
+		t.Error(err)
+	}
+}
+
+// A loop that had ended goes on when a person changes their list.
+func TestChangedListIsTakenUp(t *testing.T) {
+	for c := range choose.All() {
+		w := &listed{world: &world{t: t, c: c, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}}
+		w.remote.commits = map[string]commit{"base": {"", tree{}}}
+		w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
+		run := func(list string, steps ...Step) State {
+			w.process = process{run: "r" + list}
+			w.steps = steps
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			w.cancel = cancel
+			s := Session{
+				Repo: w, Planner: w, Agent: w, Gates: w, Forge: w, Spec: Spec{List: list}, Loop: "main", Fresh: "l1", Owner: Owner{Run: w.run, Attempt: 1},
+				Config: LoopConfig{MaxSessions: 9, TokenBudget: 1e6, FeaturesPerSession: 9, AttemptsPerFeature: 1, Trigger: ByPerson, Grace: time.Minute},
+				Now:    func() time.Time { w.clock = w.clock.Add(time.Second); return w.clock },
+				Papers: func(State, LoopResult) Papers { return Papers{} },
+			}
+			if _, err := s.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			w.remote.over[w.run] = true
+			st, err := Decode(w.remote.state, w.remote.list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st
+		}
+		first := run("a")
+		if same := run("a"); same.Serial != first.Serial {
+			t.Errorf("a list that did not change was taken up")
+		}
+		again := run("b", Step{Step: 1, Action: "goto", Value: "/"})
+		f, _ := again.Feature("f0")
+		if again.Status != Done || f.Attempts != 2 || f.Status != Complete || f.Frozen != f.AcceptanceHash() || len(f.Acceptance) != 1 {
+			t.Errorf("%v: %s, %+v", c, again.Status, f)
+		}
+	}
+}
+
+// listed is a world whose list is a person's own.
+type listed struct {
+	*world
+	steps []Step
+}
+
+func (w *listed) Plan(ctx context.Context, p Purse) ([]Row, Usage, error) {
+	rows, _, err := w.world.Plan(ctx, p)
+	rows[0].Acceptance = w.steps
+	return rows, Usage{}, err
 }
 
 func TestFollows(t *testing.T) {

@@ -111,7 +111,9 @@ func (s *Session) find(ctx context.Context) (State, error) {
 			Code: found.Base.Commit, Work: found.Base.Commit,
 		}
 	case Finished:
-		return st, errFinished
+		if !s.relists(st) {
+			return st, errFinished
+		}
 	case Resume:
 		if err := s.mayClaim(ctx, st); err != nil {
 			return st, err
@@ -152,7 +154,13 @@ func (s *Session) free(ctx context.Context, st State) error {
 	return nil
 }
 
-// list draws up the feature list if there is none yet.
+// relists says that a person changed the feature list since this loop took it up.
+func (s *Session) relists(st State) bool {
+	return st.Spec.List != "" && s.Spec.List != "" && st.Spec.List != s.Spec.List
+}
+
+// list draws up the feature list if there is none yet, and takes up what a
+// person changed in their own.
 func (s *Session) list(ctx, tidy context.Context, st State) (State, error) {
 	if len(st.Features) == 0 {
 		if err := s.Config.reached(ctx, st, 0); err != nil {
@@ -168,6 +176,16 @@ func (s *Session) list(ctx, tidy context.Context, st State) (State, error) {
 			return st, err
 		}
 		s.notify(st, Event{Step: "planned", Text: fmt.Sprintf("%d features", len(rows))})
+	}
+	if s.relists(st) {
+		rows, _, err := s.Planner.Plan(ctx, s.Config.purse(st)) // their own list costs nothing
+		if err != nil {
+			return st, s.stopped(ctx, fmt.Errorf("read the feature list: %w", err))
+		}
+		if st, err = s.save(tidy, st.relisted(rows, s.Spec), "take up the feature list that a person changed"); err != nil {
+			return st, err
+		}
+		s.notify(st, Event{Step: "planned", Text: fmt.Sprintf("%d features, as a person changed them", len(rows))})
 	}
 	if s.Config.ApproveFeatures && !st.Approved {
 		return st, &StopError{Reason: AwaitingApproval, Err: errors.New("look at the feature list, then start the workflow by hand to approve it")}

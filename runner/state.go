@@ -77,6 +77,7 @@ type Base struct {
 type Spec struct {
 	Source string `json:"source"` // a path, issue:N, or "text"
 	SHA256 string `json:"sha256"`
+	List   string `json:"features_sha256,omitempty"` // of a feature list of a person's own; "": it was drawn up
 }
 
 // Wip is an attempt that a limit interrupted, or that is under way: its code is
@@ -219,6 +220,42 @@ func (st State) planned(rows []Row) State {
 		r.Passes = false
 		st.Features = append(st.Features, Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}})
 	}
+	return st
+}
+
+// relisted takes up a feature list that a person changed, from spec. What they
+// changed is to be done again, with attempts as for a new feature; what they took
+// out is kept and left alone; anything else stays as it is.
+func (st State) relisted(rows []Row, spec Spec) State {
+	var all []Feature
+	for _, r := range rows {
+		r.Passes = false
+		f, known := st.Feature(r.ID)
+		switch {
+		case !known:
+			f = Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}}
+		case rowHash(f.Row) != rowHash(r) || f.Status == Deprecated:
+			f.Row, f.Frozen = r, r.AcceptanceHash()
+			f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""
+			f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0
+			f.Note = "a person changed it in the feature list"
+			if st.Wip != nil && st.Wip.Feature == f.ID {
+				st = st.dropped()
+			}
+		}
+		all = append(all, f)
+	}
+	for _, f := range st.Features {
+		if slices.ContainsFunc(rows, func(r Row) bool { return r.ID == f.ID }) {
+			continue
+		}
+		f.Status = Deprecated
+		if st.Wip != nil && st.Wip.Feature == f.ID {
+			st = st.dropped()
+		}
+		all = append(all, f)
+	}
+	st.Features, st.Spec = all, spec
 	return st
 }
 
