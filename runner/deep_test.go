@@ -109,7 +109,7 @@ func TestPlantedBugs(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-overlay", write("overlay.json", overlay),
-				"-run", "^TestEveryExecution$", "-timeout", "120s", ".").CombinedOutput()
+				"-failfast", "-run", "^TestEveryExecution$", "-timeout", "120s", ".").CombinedOutput()
 			switch {
 			case err == nil:
 				t.Errorf("the enumeration does not see it")

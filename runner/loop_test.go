@@ -69,12 +69,13 @@ type namedSpace struct {
 
 // The spaces of every test run; the deep ones are behind the build tag deep.
 var spaces = []namedSpace{
+	{"broken later", space{features: 2, attempts: 1, perSession: 2, crashes: 1, rots: 1, outcomes: 1}},
+	{"broken twice", space{features: 2, attempts: 1, perSession: 2, rots: 2, outcomes: 2}},
+	{"broken after two attempts", space{features: 2, attempts: 2, perSession: 2, rots: 1, outcomes: 2}},
 	{"one crash", space{features: 2, attempts: 1, perSession: 1, crashes: 1, outcomes: 2, testFirst: true}},
 	{"interruptions", space{features: 1, attempts: 2, perSession: 1, stops: 2, outcomes: 9, testFirst: true}},
 	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
-	{"broken later", space{features: 2, attempts: 1, perSession: 2, crashes: 1, rots: 1, outcomes: 1}},
-	{"broken twice", space{features: 2, attempts: 1, perSession: 2, rots: 2, outcomes: 2}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
