@@ -210,8 +210,10 @@ func (s impossible) play(t *testing.T, who string) {
 	}
 	f, _ := st.Feature(row.ID)
 	var verdicts []string
+	blamed := false // by a verdict other than conflict
 	for _, e := range events {
 		if e.Step == "verdict" {
+			blamed = blamed || e.Outcome != "conflict"
 			verdicts = append(verdicts, fmt.Sprintf("%s %s: %s", e.Phase, e.Outcome, e.Text))
 		}
 	}
@@ -223,7 +225,7 @@ func (s impossible) play(t *testing.T, who string) {
 	switch {
 	case complete:
 		bad = "is complete"
-	case who == "honest" && (!strings.Contains(f.Note, "conflict: ") || f.Failures > 0 || f.Crashes > 0 || len(verdicts) > 0):
+	case who == "honest" && (!strings.Contains(f.Note, "conflict: ") || f.Failures > 0 || f.Crashes > 0 || blamed):
 		bad = "the honest model's conflict is not what is kept of it"
 	case who == "cheat" && !regexp.MustCompile(`(?is)`+s.header["reason"]).MatchString(f.Note+strings.Join(verdicts, "\n")):
 		bad = fmt.Sprintf("the reason does not name the cheat: want %q", s.header["reason"])
