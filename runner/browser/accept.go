@@ -31,6 +31,8 @@ type run struct {
 	named    string                 // the address that the last goto named
 	typed    []string               // what was put into fields
 	allowed  []string               // errors that the console may hold contain one of these
+	// restarted says that the application was, on the way.
+	restarted bool
 }
 
 // Accept performs a scenario against app. See [check.Browser].
@@ -172,7 +174,7 @@ func (r *run) conclude(ctx context.Context) error {
 	if err := r.server.stillAlone(); err != nil {
 		return err
 	}
-	if bad := r.log.mishaps(r.allowed); len(bad) > 0 {
+	if bad := r.log.mishaps(r.allowed, r.restarted); len(bad) > 0 {
 		return faultf("the page went wrong on the way; the console holds %d errors that no allow_console_errors step allows: %s",
 			len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))
 	}

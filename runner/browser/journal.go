@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -57,18 +58,24 @@ func (j *journal) errors() []string {
 	return append([]string(nil), j.problems...)
 }
 
+// unheard is what the browser says of a request that an application did not
+// answer because it was not there.
+var unheard = regexp.MustCompile(`net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|INCOMPLETE_CHUNKED_ENCODING)`)
+
 // served is what the browser says of a resource that was answered with an error.
 const served = "Failed to load resource: the server responded with a status of "
 
 // mishaps are the errors of the page that speak against it whatever it was asked
 // for: not that an address is not there or that input was refused, which may be
-// what a scenario is about; not that a request failed which was refused here; and
-// nothing that contains one of allowed.
-func (j *journal) mishaps(allowed []string) []string {
+// what a scenario is about; not that a request failed which was refused here, or
+// that came while the application was restarted; and nothing that contains one of
+// allowed.
+func (j *journal) mishaps(allowed []string, restarted bool) []string {
 	_, network := j.report()
 	refused := slices.ContainsFunc(network, func(e string) bool { return strings.HasPrefix(e, "refused ") })
 	return slices.DeleteFunc(j.errors(), func(e string) bool {
-		return strings.HasPrefix(e, served+"4") || refused && strings.Contains(e, "Failed to fetch") || slices.ContainsFunc(allowed, func(part string) bool { return contains(e, part) })
+		return strings.HasPrefix(e, served+"4") || (refused || restarted) && strings.Contains(e, "Failed to fetch") ||
+			restarted && unheard.MatchString(e) || slices.ContainsFunc(allowed, func(part string) bool { return contains(e, part) })
 	})
 }
 

@@ -74,6 +74,14 @@ func newContext(_ context.Context, r *run, st check.Step, limit time.Duration) e
 }
 
 func restart(ctx context.Context, r *run, _ check.Step, _ time.Duration) error {
+	return r.again(ctx)
+}
+
+// again restarts the application. A page that is still being loaded is let
+// finish, as far as it does; what it misses from then on is not its fault.
+func (r *run) again(ctx context.Context) error {
+	_ = r.page.WaitForLoadState(playwright.PageWaitForLoadStateOptions{Timeout: new(ms(r.limits.Action))})
+	r.restarted = true
 	return r.server.again(ctx)
 }
 
@@ -85,7 +93,7 @@ func assertPersisted(ctx context.Context, r *run, st check.Step, limit time.Dura
 		how = "for a visitor who has just come"
 		if st.Value == byRestart {
 			how = "after the application was restarted, " + how
-			if err := r.server.again(ctx); err != nil {
+			if err := r.again(ctx); err != nil {
 				return err
 			}
 		}

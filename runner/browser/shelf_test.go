@@ -102,6 +102,7 @@ var pages = map[string]string{
 	"/hushed":       page(`<h1>Hushed</h1><script>console.error = () => {}; onerror = () => true; console.error('hushed up'); setTimeout(() => { throw new TypeError('thrown in vain') })</script>`),
 	"/reject":       page(`<h1>Reject</h1><script>addEventListener('unhandledrejection', e => e.preventDefault()); Promise.reject(new Error('never mind'))</script>`),
 	"/confirm":      page(`<h1>Confirm</h1><button id=b>Go</button><p id=p></p><script>window.confirm = () => true; document.getElementById('b').onclick = () => { if (confirm('Sure?')) document.getElementById('p').textContent = 'gone' }</script>`),
+	"/polling":      page(`<h1>Polling</h1><p id=p></p><script>setInterval(() => fetch('/visits').then(() => { document.getElementById('p').textContent = 'heard' }), 20)</script>`),
 	"/missing":      page(`<h1>Missing</h1><img src=/none.png alt=none>`),
 	"/files":        page(`<a id=a href=/export download=export.csv>Export</a>`),
 	"/judge":        page(`<ul id=l></ul><script>for (const s of [Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language, innerWidth + 'x' + innerHeight, 'reduced ' + matchMedia('(prefers-reduced-motion: reduce)').matches, 'light ' + matchMedia('(prefers-color-scheme: light)').matches, 'driven ' + !!navigator.webdriver, /Headless/.test(navigator.userAgent + JSON.stringify(navigator.userAgentData?.brands)) ? 'headless' : 'an ordinary browser']) l.append(Object.assign(document.createElement('li'), {textContent: s}))</script>`),

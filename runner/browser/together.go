@@ -33,7 +33,7 @@ const (
 // together looks again at assertions that have each held, without waiting for
 // any of them.
 func (r *run) together(ctx context.Context, row []check.Step) error {
-	if len(row) == 0 {
+	if len(row) < 2 { // one alone contradicts nothing
 		return nil
 	}
 	err := r.sweep(ctx, row)
@@ -47,7 +47,10 @@ func (r *run) together(ctx context.Context, row []check.Step) error {
 }
 
 func (r *run) sweep(ctx context.Context, row []check.Step) error {
-	for range sweeps {
+	for i := range sweeps {
+		if i > 0 && !pause(ctx, between) {
+			return context.Cause(ctx)
+		}
 		for _, st := range row {
 			a, _ := find(st.Action)
 			_, err := use(ctx, r.session, r.limits.Action+r.limits.Answer, func(ctx context.Context) (struct{}, error) {
@@ -60,9 +63,6 @@ func (r *run) sweep(ctx context.Context, row []check.Step) error {
 			if err != nil {
 				return &stepError{label(st), err}
 			}
-		}
-		if !pause(ctx, between) {
-			return context.Cause(ctx)
 		}
 	}
 	return nil

@@ -24,3 +24,18 @@ func TestAssertionsMayComeTrueOneAfterTheOther(t *testing.T) {
 		step("assert_visible", "h1", "", ""), step("assert_text", "role=listitem", "", "one"), step("assert_text", "role=status", "", "loaded"),
 		step("goto", "", "/about", ""), step("assert_hidden", "role=status", "", "")))
 }
+
+// A page that asks while the application is restarted is not at fault, and one
+// that asks where nobody ever answers is.
+func TestWhatARestartCostsIsNoMishap(t *testing.T) {
+	t.Parallel()
+	b := common(t)
+	mustPass(t, accept(t, b, shelf(t), step("goto", "", "/polling", ""), step("assert_text", "#p", "", "heard"),
+		step("restart", "", "", ""), step("assert_text", "h1", "", "Polling")))
+	if got := (&journal{problems: []string{"Failed to load resource: net::ERR_CONNECTION_REFUSED (/a.css:1)"}}).mishaps(nil, false); len(got) != 1 {
+		t.Errorf("without a restart: %q", got)
+	}
+	if got := (&journal{problems: []string{"uncaught TypeError: x is null"}}).mishaps(nil, true); len(got) != 1 {
+		t.Errorf("an error of the page's own, with a restart: %q", got)
+	}
+}
