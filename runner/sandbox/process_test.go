@@ -148,7 +148,7 @@ func TestCommandsLeaveEachOtherAlone(t *testing.T) {
 func TestCloseEndsAtOnce(t *testing.T) {
 	s, work := box(t, Options{})
 	for range 3 {
-		if _, err := s.Start(t.Context(), sh(work, "trap '' TERM; echo $$ > pid-$$; while :; do sleep 60; done")); err != nil {
+		if _, err := s.Start(t.Context(), sh(work, "trap '' TERM; echo $$ > new-$$; mv new-$$ pid-$$; while :; do sleep 60; done")); err != nil {
 			t.Fatal(err)
 		}
 	}
