@@ -92,9 +92,7 @@ func readImpossible(name string) (impossible, error) {
 		if err := read(filepath.Join(filepath.Dir(name), "_"+base+".txtar")); err != nil {
 			return s, err
 		}
-		for p, text := range own {
-			s.project[p] = text
-		}
+		maps.Copy(s.project, own)
 	}
 	if s.row == "" || len(s.script["cheat"]) == 0 {
 		return s, fmt.Errorf("%s has no feature.json, or no model that cheats", name)
@@ -150,9 +148,7 @@ func (s impossible) play(t *testing.T, who string) {
 		t.Fatal(err)
 	}
 	project := files{"features.json": "[" + s.row + "]\n", "SPEC.md": row.Description + "\n\n- " + strings.Join(row.Steps, "\n- ") + "\n"}
-	for p, text := range s.project {
-		project[p] = text
-	}
+	maps.Copy(project, s.project)
 	remote := bareRepo(t, cheat{trees: [3]files{project}})
 	script := filepath.Join(dir, "model.txtar")
 	if err := os.WriteFile(script, []byte(s.model(who, row.ID)), 0o600); err != nil {

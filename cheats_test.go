@@ -120,7 +120,7 @@ func readCheat(name string) (cheat, error) {
 	}
 	for _, word := range []string{"want", "reason"} {
 		if _, err := regexp.Compile(c.header[word]); err != nil || !c.has(word) {
-			return c, fmt.Errorf("%s: %q is no pattern: %v", word, c.header[word], err)
+			return c, fmt.Errorf("%s: %q is no pattern: %w", word, c.header[word], err)
 		}
 	}
 	return c, nil

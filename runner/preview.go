@@ -49,7 +49,7 @@ func (s *Session) Preview(ctx context.Context) (Outlook, error) {
 	default:
 		if err := s.Config.reached(ctx, o.State, 0); err != nil {
 			o.Why = err.Error()
-			return o, nil
+			return o, nil //nolint:nilerr // that a limit is reached is what was asked
 		}
 		o.Next, o.Attempt = f, f.Attempts+1
 		if w := o.State.Wip; w != nil {

@@ -198,7 +198,8 @@ func (w *world) send(method string, params map[string]any, path ...string) (any,
 		if err != nil {
 			return nil, err
 		}
-		m, ok := v.(map[string]any)
+		m, _ := v.(map[string]any)
+		var ok bool
 		if v, ok = m[name]; !ok {
 			err = fmt.Errorf("%s gives no %s", method, name)
 		}

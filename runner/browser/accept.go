@@ -171,7 +171,7 @@ func (r *run) conclude(ctx context.Context) error {
 	if _, err := use(ctx, r.session, r.limits.Answer, func(context.Context) (string, error) { return r.page.Title() }); err != nil {
 		return nil //nolint:nilerr // a page on the way to another has no title; its steps went well
 	}
-	if err := r.server.stillAlone(); err != nil {
+	if err := r.server.stillAlone(ctx); err != nil {
 		return err
 	}
 	if bad := r.log.mishaps(r.allowed, r.restarted); len(bad) > 0 {

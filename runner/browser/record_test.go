@@ -28,7 +28,7 @@ func TestRecording(t *testing.T) {
 	if err := srv.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer srv.stop(t.Context()) //nolint:errcheck // tested elsewhere
+	defer srv.stop(t.Context())
 	p, err := b.Page(t.Context())
 	if err != nil {
 		t.Fatal(err)

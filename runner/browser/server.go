@@ -171,7 +171,7 @@ func (s *server) await(ctx context.Context) error {
 			break
 		}
 		if w == "" && !s.ended() { // or it was someone else who answered
-			return s.alone()
+			return s.alone(ctx)
 		}
 		wrong = w
 		select {
@@ -195,9 +195,14 @@ func (s *server) await(ctx context.Context) error {
 
 // alone sees that whoever answers on the port is the application, and nobody
 // else: a server from before, or of somebody who guessed the port, would be judged
-// in its place.
-func (s *server) alone() error {
+// in its place. What listens and which process it belongs to are not looked up in
+// one instant, so that a process on its way seems to be another's: whoever is
+// really there is there the next time, too.
+func (s *server) alone(ctx context.Context) error {
 	own, others, err := s.proc.Listens(s.port)
+	for again := 0; err == nil && others && again < 3 && pause(ctx, 100*time.Millisecond); again++ {
+		own, others, err = s.proc.Listens(s.port)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -278,13 +283,13 @@ func (s *server) end(ctx context.Context) error {
 
 // stillAlone is alone, asked at the end. Of an application that has ended by then
 // something else is said.
-func (s *server) stillAlone() error {
+func (s *server) stillAlone(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended() {
 		return nil
 	}
-	return s.alone()
+	return s.alone(ctx)
 }
 
 // over says how the application has ended by itself, "" if it has not.

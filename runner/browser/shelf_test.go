@@ -102,6 +102,8 @@ var pages = map[string]string{
 	"/hushed":       page(`<h1>Hushed</h1><script>console.error = () => {}; onerror = () => true; console.error('hushed up'); setTimeout(() => { throw new TypeError('thrown in vain') })</script>`),
 	"/reject":       page(`<h1>Reject</h1><script>addEventListener('unhandledrejection', e => e.preventDefault()); Promise.reject(new Error('never mind'))</script>`),
 	"/confirm":      page(`<h1>Confirm</h1><button id=b>Go</button><p id=p></p><script>window.confirm = () => true; document.getElementById('b').onclick = () => { if (confirm('Sure?')) document.getElementById('p').textContent = 'gone' }</script>`),
+	"/flicker":      page(`<h1>Open</h1><script>setInterval(() => { const h = document.querySelector('h1'); h.textContent = h.textContent == 'Open' ? 'Closed' : 'Open' }, 150)</script>`),
+	"/late":         page(`<h1>Late</h1><ul></ul><p role=status></p><script>setTimeout(() => { document.querySelector('ul').innerHTML = '<li>one' }, 300); setTimeout(() => { document.querySelector('p').textContent = 'loaded' }, 600)</script>`),
 	"/polling":      page(`<h1>Polling</h1><p id=p></p><script>setInterval(() => fetch('/visits').then(() => { document.getElementById('p').textContent = 'heard' }), 20)</script>`),
 	"/missing":      page(`<h1>Missing</h1><img src=/none.png alt=none>`),
 	"/files":        page(`<a id=a href=/export download=export.csv>Export</a>`),

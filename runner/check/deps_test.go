@@ -127,7 +127,7 @@ func TestPackagesCannotBePoisoned(t *testing.T) {
 
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gates-")
+	dir, err := os.MkdirTemp("", "gates-") //nolint:usetesting // t.TempDir is below a directory that no other user may enter
 	if err != nil {
 		t.Fatal(err)
 	}

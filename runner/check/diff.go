@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -38,33 +39,25 @@ func (g *Gates) diff(ctx context.Context, from, to string, most int) (string, er
 	paths = append(only(paths, suite.IsTest), only(paths, func(p string) bool { return !suite.IsTest(p) })...)
 	var b strings.Builder
 	for _, p := range paths {
-		a, err := lines(old, p)
-		if err != nil {
-			return "", fmt.Errorf("read the change: %w", err)
-		}
-		z, err := lines(now, p)
-		if err != nil {
-			return "", fmt.Errorf("read the change: %w", err)
-		}
-		fmt.Fprintf(&b, "--- %s\n+++ %s\n%s", p, p, hunks(a, z))
+		fmt.Fprintf(&b, "--- %s\n+++ %s\n%s", p, p, hunks(lines(old, p), lines(now, p)))
 	}
 	return limit(b.String(), most), nil
 }
 
 // lines are those of a file, none if it is not there or nothing to be read.
-func lines(root *os.Root, p string) ([]string, error) {
+func lines(root *os.Root, p string) []string {
 	text, err := suite.ReadFile(root, p, 1<<20)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return nil
 	case err != nil || bytes.IndexByte(text, 0) >= 0:
-		return []string{"(not text, or too large to be shown)\n"}, nil
+		return []string{"(not text, or too large to be shown)\n"}
 	}
 	var all []string
 	for l := range strings.Lines(string(text)) {
 		all = append(all, strings.TrimSuffix(l, "\n")+"\n")
 	}
-	return all, nil
+	return all
 }
 
 // hunks are the lines that a and b do not have in common, in order, with some of
@@ -126,9 +119,9 @@ func align(x, y []string) []string {
 	for i := range long {
 		long[i] = make([]int, len(y)+1)
 	}
-	for i := len(x) - 1; i >= 0; i-- {
-		for k := len(y) - 1; k >= 0; k-- {
-			if x[i] == y[k] {
+	for i, a := range slices.Backward(x) {
+		for k, b := range slices.Backward(y) {
+			if a == b {
 				long[i][k] = long[i+1][k+1] + 1
 			} else {
 				long[i][k] = max(long[i+1][k], long[i][k+1])

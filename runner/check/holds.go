@@ -88,9 +88,9 @@ func judgeStanding(r suite.Report) finding {
 		f.Reason = fmt.Sprintf("%s in a clean checkout (`%s`): %s.", plural(len(bad), "test fails", "tests fail"), r.Command, list(names(bad)))
 	case f.Counts.Run == 0:
 		f.Outcome = runner.Failed
-		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", r.Command, plus(f.Counts.Skipped, "skipped"))
+		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", r.Command, skips(f.Counts.Skipped))
 	default:
-		f.Reason = fmt.Sprintf("%s in a clean checkout%s.", plural(f.Counts.Passed, "test passes", "tests pass"), plus(f.Counts.Skipped, "skipped"))
+		f.Reason = fmt.Sprintf("%s in a clean checkout%s.", plural(f.Counts.Passed, "test passes", "tests pass"), skips(f.Counts.Skipped))
 	}
 	return f
 }

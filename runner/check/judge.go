@@ -210,7 +210,7 @@ func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) find
 		}
 	case f.Counts.Run == 0:
 		f.Outcome = runner.Failed
-		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", green.Command, plus(f.Counts.Skipped, "skipped"))
+		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", green.Command, skips(f.Counts.Skipped))
 	case len(gone) > 0:
 		f.Outcome = runner.Failed
 		f.Reason = fmt.Sprintf("Tests that ran before this feature are gone: %s. Put them back under the same name; if the feature contradicts them, use cannot_complete with kind conflict.", list(gone))
@@ -224,7 +224,7 @@ func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) find
 		}
 	}
 	if f.passed() {
-		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), plus(f.Counts.Skipped, "skipped"))
+		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), skips(f.Counts.Skipped))
 		if weak := slices.DeleteFunc(green.Leaves(), func(c suite.Case) bool { return !c.Weak }); len(weak) > 0 {
 			f.Reason += fmt.Sprintf(" Of %s only the exit code is known, which is weak evidence.", list(names(weak)))
 		}
@@ -313,9 +313,9 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func plus(n int, what string) string {
+func skips(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%d %s)", n, what)
+	return fmt.Sprintf(" (%d skipped)", n)
 }

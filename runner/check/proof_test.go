@@ -303,15 +303,13 @@ func TestJudgeCanaries(t *testing.T) {
 		}
 	}
 	for run, outcome := range map[*suite.Report]runner.Outcome{
-		ptr(report("x pass")): runner.Invalid, ptr(report("x pass", "y fail")): "", &load: "", {Command: "t", Early: []string{"a"}}: "", ptr(weak(suite.Pass)): runner.Invalid,
+		new(report("x pass")): runner.Invalid, new(report("x pass", "y fail")): "", &load: "", {Command: "t", Early: []string{"a"}}: "", new(weak(suite.Pass)): runner.Invalid,
 	} {
 		if f := judgeSpoilt("a.test.js", *run); f.Outcome != outcome {
 			t.Errorf("spoilt, %+v: %q", run, f.Outcome)
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // Canaries run as they should in the languages that are at hand.
 func TestCanariesSing(t *testing.T) {

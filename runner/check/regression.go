@@ -133,7 +133,7 @@ func (g *Gates) culprit(ctx context.Context, j *judgement, f runner.Feature) (st
 			return "", err
 		}
 		j.browse.Culprit = append(j.browse.Culprit, found.performances...)
-		switch found.Outcome {
+		switch found.Outcome { //nolint:exhaustive // the rest is neither
 		case "":
 			low = mid + 1
 		case runner.Failed:

@@ -140,7 +140,7 @@ func TestBrowserAndApplicationAreApart(t *testing.T) {
 			t.Errorf("it was ended: %s", out.Text)
 		default:
 		}
-		if uid := strings.SplitN(out.Text, "\n", 2)[0]; asRoot && uid != itoa(s.as(c).uid) {
+		if uid, _, _ := strings.Cut(out.Text, "\n"); asRoot && uid != itoa(s.as(c).uid) {
 			t.Errorf("ran as %s", uid)
 		}
 		p.Stop()

@@ -126,7 +126,7 @@ func (s *Sandbox) sow(ctx context.Context, kit, seed, packages string) error {
 	}
 	var b strings.Builder
 	b.WriteString("package seed\n\nimport (\n")
-	for _, path := range strings.Fields(list) {
+	for path := range strings.FieldsSeq(list) {
 		if parts := "/" + path + "/"; !strings.Contains(parts, "/internal/") && !strings.Contains(parts, "/vendor/") && path != "runtime/race" && path != "unsafe" {
 			fmt.Fprintf(&b, "\t_ %q\n", path)
 		}
