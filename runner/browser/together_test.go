@@ -1,14 +1,20 @@
 package browser
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What cannot be so at once does not pass one after the other, whatever stands
 // between that leaves the page alone.
 func TestAssertionsInARowHoldTogether(t *testing.T) {
 	t.Parallel()
-	mustFail(t, accept(t, common(t), shelf(t), step("goto", "", "/flicker", ""),
-		step("assert_text", "h1", "", "Open"), step("screenshot", "", "", ""), step("assert_text", "h1", "", "Closed"), step("assert_text", "h1", "", "Open")),
-		"held, and does not hold any more after step 5 (assert_text h1)")
+	acc := accept(t, common(t), shelf(t), step("goto", "", "/flicker", ""),
+		step("assert_text", "h1", "", "Open"), step("screenshot", "", "", ""), step("assert_text", "h1", "", "Closed"), step("assert_text", "h1", "", "Open"))
+	// Which of them is the one depends on the moment.
+	if got := strings.Join(acc.Failures, "; "); acc.Passed || !strings.Contains(got, "held, and does not hold any more after step 5 (assert_text h1)") {
+		t.Errorf("passed %t, failures %q", acc.Passed, got)
+	}
 }
 
 // What comes true late is waited for as ever, and what changes because something

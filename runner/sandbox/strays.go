@@ -195,9 +195,9 @@ func (k kin) end() (int, error) {
 					killed[p.pid] = true
 				}
 			case p.ppid != w.self:
-				// Its parent's to bury, and ours once that is gone, which it may be
-				// since the picture began.
-				lost = lost || !slices.ContainsFunc(ps, func(q proc) bool { return q.pid == p.ppid })
+				// Its parent's to bury, and ours once that has died, which it may
+				// have since the picture began.
+				lost = lost || !slices.ContainsFunc(ps, func(q proc) bool { return q.pid == p.ppid && !q.zombie })
 			case p.pid != k.main && p.sid != w.sid: // those are waited for by whoever started them
 				_, _ = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
 			}
