@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,44 @@ type adapter struct {
 	// only narrows s to a path, or to a pattern for the names of tests; nil: it
 	// cannot be narrowed.
 	only func(s Suite, scope string, isPath bool) Suite
+}
+
+// adding narrows a runner that takes a path, or a pattern, after all that its
+// command says already.
+func adding(file, pattern string) func(Suite, string, bool) Suite {
+	return func(s Suite, scope string, isPath bool) Suite {
+		if isPath {
+			s.args += file + quote(scope)
+		} else {
+			s.args += pattern + quote(scope)
+		}
+		return s
+	}
+}
+
+// replacing narrows a runner for which a path stands in place of what its command
+// says, because that names paths, too.
+func replacing(pattern string) func(Suite, string, bool) Suite {
+	return func(s Suite, scope string, isPath bool) Suite {
+		if isPath {
+			s.args = quote(scope)
+			return s
+		}
+		return adding("", pattern)(s, scope, false)
+	}
+}
+
+// byClass narrows a runner that knows no paths: a file's tests are in the class
+// that it is named after.
+func byClass(flag, before, after string) func(Suite, string, bool) Suite {
+	return func(s Suite, scope string, isPath bool) Suite {
+		name := scope
+		if isPath {
+			name, _, _ = strings.Cut(path.Base(scope), ".")
+		}
+		s.args += flag + quote(before+name+after)
+		return s
+	}
 }
 
 // adapters are tried in this order.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,14 +39,7 @@ var dotnetAdapter = adapter{
 		return p
 	},
 	read: func(s Suite, run Run) (Report, error) { return readDotnet(run), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		name := scope
-		if isPath {
-			name, _, _ = strings.Cut(path.Base(scope), ".")
-		}
-		s.args += " --filter " + quote("FullyQualifiedName~"+name)
-		return s
-	},
+	only: byClass(" --filter ", "FullyQualifiedName~", ""),
 }
 
 var (

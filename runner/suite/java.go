@@ -44,14 +44,7 @@ var mavenAdapter = adapter{
 		return Plan{Script: `find . \( -path '*/target/surefire-reports/*' -o -path '*/target/failsafe-reports/*' \) -name '*.xml' -exec rm -f {} +; ` + tell(s, args, nil).Script}
 	},
 	read: func(s Suite, run Run) (Report, error) { return readJava(s, run, surefireFile, mavenBuild), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		name := scope
-		if isPath {
-			name, _, _ = strings.Cut(path.Base(scope), ".")
-		}
-		s.args += " -Dsurefire.failIfNoSpecifiedTests=false -DfailIfNoTests=false -Dtest=" + quote(name)
-		return s
-	},
+	only: byClass(" -Dsurefire.failIfNoSpecifiedTests=false -DfailIfNoTests=false -Dtest=", "", ""),
 }
 
 var gradleAdapter = adapter{
@@ -74,14 +67,7 @@ var gradleAdapter = adapter{
 		return Plan{Script: `find . -path '*/build/test-results/*' -name '*.xml' -exec rm -f {} +; ` + tell(s, "--console=plain --continue --no-daemon", nil).Script + " --rerun-tasks"}
 	},
 	read: func(s Suite, run Run) (Report, error) { return readJava(s, run, gradleFile, gradleBuild), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		name := scope
-		if isPath {
-			name, _, _ = strings.Cut(path.Base(scope), ".")
-		}
-		s.args += " --tests " + quote("*"+name+"*")
-		return s
-	},
+	only: byClass(" --tests ", "*", "*"),
 }
 
 var (

@@ -66,14 +66,7 @@ var jestAdapter = adapter{
 		return tell(s, args, map[string]string{"events.cjs": jsEvents, "jest.cjs": jestReporter})
 	},
 	read: func(_ Suite, run Run) (Report, error) { return readJS(run, jestNone), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args += " --runTestsByPath " + quote(scope)
-		} else {
-			s.args += " --testNamePattern=" + quote(scope)
-		}
-		return s
-	},
+	only: adding(" --runTestsByPath ", " --testNamePattern="),
 }
 
 var vitestAdapter = adapter{
@@ -96,14 +89,7 @@ var vitestAdapter = adapter{
 		return tell(s, "--reporter="+quote(path.Join(k.Dir, "vitest.mjs")), map[string]string{"events.cjs": jsEvents, "vitest.mjs": vitestReporter})
 	},
 	read: func(_ Suite, run Run) (Report, error) { return readJS(run, vitestNone), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args += " " + quote(scope)
-		} else {
-			s.args += " -t " + quote(scope)
-		}
-		return s
-	},
+	only: adding(" ", " -t "),
 }
 
 var mochaAdapter = adapter{
@@ -131,14 +117,7 @@ var mochaAdapter = adapter{
 		}
 		return r, nil
 	},
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args = quote(scope)
-		} else {
-			s.args += " --grep " + quote(scope)
-		}
-		return s
-	},
+	only: replacing(" --grep "),
 }
 
 func readJS(run Run, none *regexp.Regexp) Report {

@@ -42,14 +42,7 @@ var phpAdapter = adapter{
 		return tell(s, "--colors=never --log-junit "+quote(path.Join(k.Out, "junit.xml")), nil)
 	},
 	read: func(_ Suite, run Run) (Report, error) { return readPHP(run), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args += " " + quote(scope)
-		} else {
-			s.args += " --filter " + quote(scope)
-		}
-		return s
-	},
+	only: adding(" ", " --filter "),
 }
 
 var (

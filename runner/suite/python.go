@@ -58,14 +58,7 @@ var pytestAdapter = adapter{
 		}
 		return r, pyUnheard(&r, run, s.dir(), true)
 	},
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args += " " + quote(scope)
-		} else {
-			s.args += " -k " + quote(scope)
-		}
-		return s
-	},
+	only: adding(" ", " -k "),
 }
 
 var unittestAdapter = adapter{
@@ -92,14 +85,7 @@ var unittestAdapter = adapter{
 		r := parseEvents(run.Log, run, pyWhy(run, s.dir()))
 		return r, pyUnheard(&r, run, s.dir(), false)
 	},
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args = quote(scope)
-		} else {
-			s.args += " -k " + quote(scope)
-		}
-		return s
-	},
+	only: replacing(" -k "),
 }
 
 // python is how Python is called in this project.

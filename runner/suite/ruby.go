@@ -49,14 +49,7 @@ var rspecAdapter = adapter{
 		return p
 	},
 	read: func(_ Suite, run Run) (Report, error) { return parseEvents(run.Log, run, rubyKind), nil },
-	only: func(s Suite, scope string, isPath bool) Suite {
-		if isPath {
-			s.args = quote(scope)
-		} else {
-			s.args += " --example " + quote(scope)
-		}
-		return s
-	},
+	only: replacing(" --example "),
 }
 
 var minitestAdapter = adapter{
