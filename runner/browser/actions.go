@@ -260,16 +260,26 @@ func (r *run) absence(ways []playwright.Locator) string {
 	return "no element matches"
 }
 
+// name is the address of the application's that ref means, and remembers it as
+// the one that was named last.
+func (r *run) name(ref string) (string, error) {
+	to, ok := r.in.resolve(r.server.url, ref)
+	if !ok {
+		return "", faultf("%s is outside the application", ref)
+	}
+	r.named = to
+	return to, nil
+}
+
 func gotoPage(_ context.Context, r *run, st check.Step, limit time.Duration) error {
 	ref := st.Value
 	if ref == "" {
 		ref = st.Target
 	}
-	to, ok := r.in.resolve(r.server.url, ref)
-	if !ok {
-		return faultf("%s is outside the application", ref)
+	to, err := r.name(ref)
+	if err != nil {
+		return err
 	}
-	r.named = to
 	if strings.HasPrefix(st.Expected, "5") {
 		r.allowed = append(r.allowed, served+st.Expected) // the browser will log it
 	}

@@ -65,11 +65,10 @@ func newContext(_ context.Context, r *run, st check.Step, limit time.Duration) e
 	if ref == "" {
 		ref = r.at
 	}
-	to, ok := r.in.resolve(r.server.url, ref)
-	if !ok {
-		return faultf("%s is outside the application", ref)
+	to, err := r.name(ref)
+	if err != nil {
+		return err
 	}
-	r.named = to
 	return r.visit(to, "", limit)
 }
 
