@@ -20,7 +20,8 @@ import (
 type prepared struct {
 	dir   string
 	shelf *shelf // what its setup brought, unless that is in dir
-	setup error  // a [*setupError], or nil
+	setup error  // a [*setupError], or nil; with one, dir may be gone: it is tried again from the start
+	tests bool   // whether a file of tests is in dir
 	used  int
 }
 
@@ -67,6 +68,10 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 			remove(p.dir)
 			return nil, p.setup
 		}
+		if p.tests, err = anyTest(p.dir); err != nil {
+			remove(p.dir)
+			return nil, err
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -84,6 +89,16 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 		delete(g.prepared, oldest)
 	}
 	return p, nil
+}
+
+// anyTest says whether the tree in dir holds a test file.
+func anyTest(dir string) (bool, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	return suite.AnyFile(root, suite.IsTest)
 }
 
 // hold keeps these trees prepared until others are named.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,6 +193,24 @@ func (r *recording) Run(ctx context.Context, c sandbox.Command) (sandbox.Output,
 	r.commands = append(r.commands, c)
 	c.Net = ""
 	return r.execRunner.Run(ctx, c)
+}
+
+// A gate and what is made beside it ask for the same parent, whose setup is tried
+// anew for each.
+func TestSetupThatFailsIsAskedForByTwo(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Setup = "exit 4" })
+	parent := w.git.commit(w.git.write(samples(t, "node")["parent"]))
+	var asked sync.WaitGroup
+	for range 8 {
+		asked.Go(func() {
+			for range 5 {
+				if _, err := w.testParent(t.Context(), parent); err == nil || !strings.Contains(err.Error(), "setup fails on the parent") {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+	asked.Wait()
 }
 
 func TestSetupThatFails(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -327,11 +326,8 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) 
 
 func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, error) {
 	p, err := g.prepare(ctx, parent)
-	if err != nil {
-		return suite.Report{}, err
-	}
-	if tests, err := anyTest(p.dir); err != nil || !tests {
-		return suite.Report{}, err // so that nothing that cannot even run is held against the project
+	if err != nil || !p.tests {
+		return suite.Report{}, err // without tests, nothing that cannot even run is held against the project
 	}
 	var f finding
 	for range 2 {
@@ -355,16 +351,6 @@ func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, er
 		}
 	}
 	return suite.Report{}, fmt.Errorf("the tests of the parent commit cannot be run, so nothing can be compared with them; mend them on the base branch or set `test`: %s\n%s", f.Reason, f.Detail)
-}
-
-// anyTest says whether the tree in dir holds a test file.
-func anyTest(dir string) (bool, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return false, err
-	}
-	defer root.Close()
-	return suite.AnyFile(root, suite.IsTest)
 }
 
 func only(paths []string, want func(string) bool) []string {
