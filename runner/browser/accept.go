@@ -89,7 +89,7 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc.Feature)}
+	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc)}
 	defer func() { r.close() }() // the visitor may be another by then
 	if sc.Patience > 0 {
 		r.limits.Action = sc.Patience
@@ -137,12 +137,15 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r.evidence(ctx, failed != nil, acc)
+	if failed != nil || !sc.Plain {
+		r.evidence(ctx, failed != nil, acc)
+	}
+	acc.Console, acc.Network = r.log.report()
 	if r.traced && failed != nil {
 		b.keepTrace(ctx, r.session, acc)
 	}
 	b.remember(sc.Feature, failed != nil)
-	if failed == nil && acc.Screenshot == nil {
+	if failed == nil && acc.Screenshot == nil && !sc.Plain {
 		acc.Broken = "no picture could be taken of the page after the last step"
 		return nil
 	}
@@ -249,7 +252,6 @@ func (r *run) evidence(ctx context.Context, failed bool, acc *check.Acceptance) 
 			return r.page.AriaSnapshot(playwright.PageAriaSnapshotOptions{Timeout: new(ms(r.limits.Action))})
 		})
 	}
-	acc.Console, acc.Network = r.log.report()
 }
 
 // screenshot draws the whole page, up to maxShot pixels of its height.

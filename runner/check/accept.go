@@ -22,7 +22,7 @@ import (
 // perform performs the acceptance of row once, on a checkout of its own, with
 // data of its own. There must be a browser; ok is false if the tree does not
 // say how its application is started.
-func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patience time.Duration) (p performance, ok bool, err error) {
+func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m manner) (p performance, ok bool, err error) {
 	dir, done, err := g.checkout(ctx, tree)
 	if err != nil {
 		return performance{}, false, err
@@ -38,7 +38,7 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: patience})
+	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: m.patience, Plain: m.plain})
 	if ctx.Err() != nil {
 		return performance{}, false, context.Cause(ctx) // whatever it says of the application then
 	}
@@ -48,6 +48,12 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, patien
 	return performance{Tree: tree, Frozen: row.AcceptanceHash(), Steps: steps, Acceptance: a}, true, nil
 }
 
+// A manner is how a performance is made: see [Scenario].
+type manner struct {
+	patience time.Duration
+	plain    bool
+}
+
 // accepted is what the performances of one acceptance on one tree say.
 type accepted struct {
 	finding
@@ -55,7 +61,8 @@ type accepted struct {
 }
 
 // accept performs the acceptance of row on tree until it has passed as often as
-// wanted, or until it is clear that it will not.
+// wanted, or until it is clear that it will not. A picture of what passes is taken
+// where it is wanted more than once, and of the last time.
 func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) (accepted, error) {
 	var ps []performance
 	for {
@@ -63,11 +70,11 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		if more == 0 {
 			return accepted{f, ps}, nil
 		}
-		patience := time.Duration(0)
+		m := manner{plain: len(ps) == 0 || wanted == 1}
 		if !f.passed() {
-			patience = short // it only has to be shown whether that was a matter of luck
+			m.patience = short // it only has to be shown whether that was a matter of luck
 		}
-		batch, ok, err := g.performAll(ctx, tree, row, min(more, sideBySide), patience)
+		batch, ok, err := g.performAll(ctx, tree, row, min(more, sideBySide), m)
 		if err != nil {
 			return accepted{performances: ps}, err
 		}
@@ -79,12 +86,14 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 }
 
 // performAll performs the acceptance of row n times, side by side, each time on
-// a checkout of its own with data of its own.
-func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n int, patience time.Duration) ([]performance, bool, error) {
+// a checkout of its own with data of its own, all but the last one plainly.
+func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n int, last manner) ([]performance, bool, error) {
 	ps, oks, errs := make([]performance, n), make([]bool, n), make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { ps[i], oks[i], errs[i] = g.perform(ctx, tree, row, patience) })
+		m := last
+		m.plain = m.plain || i < n-1
+		wg.Go(func() { ps[i], oks[i], errs[i] = g.perform(ctx, tree, row, m) })
 	}
 	wg.Wait()
 	return ps, !slices.Contains(oks, false), errors.Join(errs...)
@@ -123,7 +132,7 @@ func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 		}
 		return pass[0], wanted - len(pass)
 	}
-	f = pass[0]
+	f = pass[len(pass)-1] // who looked for barriers
 	f.Counts = runner.Counts{}
 	for _, p := range pass {
 		f.Counts.Run += p.Counts.Run
@@ -206,7 +215,7 @@ type parentRun struct {
 
 // short is the patience where something is looked for that most likely is not
 // there: on a parent, and after a failure.
-const short = 2 * time.Second
+const short = time.Second
 
 // onParent performs the acceptance of j's feature on the parent, once for each
 // parent: a scenario that holds before the work proves nothing afterwards.
@@ -228,7 +237,7 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 		if more == 0 || f.Outcome == runner.Failed {
 			break
 		}
-		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, short)
+		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, manner{short, len(run.performances) == 0})
 		if _, unready := errors.AsType[*setupError](err); unready {
 			ok, err = false, nil // nothing to start where nothing can be set up
 		}

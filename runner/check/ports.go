@@ -52,6 +52,10 @@ type Scenario struct {
 	// Patience is how long an action waits for what it expects; 0 leaves that
 	// to the browser.
 	Patience time.Duration
+
+	// Plain asks for no more than whether it passes, and why not: no picture of
+	// what passes, and no look for barriers, unless they keep it from passing.
+	Plain bool
 }
 
 // A Barrier is one rule of accessibility that a page does not keep.
