@@ -23,6 +23,12 @@ import (
 // data of its own. There must be a browser; ok is false if the tree does not
 // say how its application is started.
 func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m manner) (p performance, ok bool, err error) {
+	select {
+	case g.places <- struct{}{}:
+		defer func() { <-g.places }()
+	case <-ctx.Done():
+		return performance{}, false, context.Cause(ctx)
+	}
 	dir, done, err := g.checkout(ctx, tree)
 	if err != nil {
 		return performance{}, false, err
@@ -60,8 +66,8 @@ type accepted struct {
 	performances []performance
 }
 
-// accept performs the acceptance of row on tree until it has passed as often as
-// wanted, or until it is clear that it will not. A picture of what passes is taken
+// accept performs the acceptance of row on tree, side by side, until it has passed
+// as often as wanted, or until it is clear that it will not. A picture of what passes is taken
 // where it is wanted more than once, and of the last time.
 func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) (accepted, error) {
 	var ps []performance
@@ -70,11 +76,11 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		if more == 0 {
 			return accepted{f, ps}, nil
 		}
-		m := manner{plain: len(ps) == 0 || wanted == 1}
+		m := manner{plain: wanted == 1}
 		if !f.passed() {
 			m.patience = short // it only has to be shown whether that was a matter of luck
 		}
-		batch, ok, err := g.performAll(ctx, tree, row, min(more, sideBySide), m)
+		batch, ok, err := g.performAll(ctx, tree, row, more, m)
 		if err != nil {
 			return accepted{performances: ps}, err
 		}
@@ -85,8 +91,7 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 	}
 }
 
-// performAll performs the acceptance of row n times, side by side, each time on
-// a checkout of its own with data of its own, all but the last one plainly.
+// performAll performs the acceptance of row n times, each time on a checkout of its own with data of its own, all but the last one plainly.
 func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n int, last manner) ([]performance, bool, error) {
 	ps, oks, errs := make([]performance, n), make([]bool, n), make([]error, n)
 	var wg sync.WaitGroup
@@ -127,10 +132,7 @@ func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 	case len(fail) > 0:
 		return fail[0], sure - len(fail)
 	case len(pass) < wanted:
-		if len(pass) == 0 {
-			return finding{}, 1 // the others only if it is worth it
-		}
-		return pass[0], wanted - len(pass)
+		return finding{}, wanted - len(pass)
 	}
 	f = pass[len(pass)-1] // who looked for barriers
 	f.Counts = runner.Counts{}

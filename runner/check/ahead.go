@@ -61,12 +61,7 @@ func (g *Gates) browserAhead(ctx context.Context, j *judgement) error {
 		return nil
 	}
 	j.performed = beside(ctx, &j.running, own)
-	j.regressed = beside(ctx, &j.running, func(ctx context.Context) ([]accepted, error) {
-		if a, err := j.performed(); err != nil || !a.passed() {
-			return nil, err // nobody will ask
-		}
-		return earlier(ctx)
-	})
+	j.regressed = beside(ctx, &j.running, earlier)
 	return nil
 }
 

@@ -78,6 +78,8 @@ type Gates struct {
 	o   Options
 	dir string
 
+	places chan struct{} // taken by performances
+
 	mu       sync.Mutex
 	serial   int
 	laying   sync.Mutex              // held while a tree is laid out and set up
@@ -138,7 +140,7 @@ func Open(o Options) (*Gates, error) {
 		return nil, errors.Join(errs...)
 	}
 	return &Gates{
-		o: o, dir: dir,
+		o: o, dir: dir, places: make(chan struct{}, sideBySide),
 		prepared: map[string]*prepared{},
 		parents:  map[string]suite.Report{},
 		drawn:    map[string][]string{},

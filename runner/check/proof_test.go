@@ -124,7 +124,7 @@ func TestJudgePerformances(t *testing.T) {
 		want   runner.Outcome
 		more   int
 	}{
-		{"", 3, "", 1},
+		{"", 3, "", 3},
 		{"+", 3, "", 2},
 		{"+", 1, "", 0},
 		{"+++", 3, "", 0},
@@ -132,7 +132,7 @@ func TestJudgePerformances(t *testing.T) {
 		{"-", 1, runner.Failed, 1},
 		{"-+", 1, runner.Inconclusive, 0},
 		{"--", 3, runner.Failed, 0},
-		{"x", 3, "", 1},
+		{"x", 3, "", 3},
 		{"xx", 3, runner.Inconclusive, 0},
 		{"x+++", 3, "", 0},
 		{"x--", 1, runner.Failed, 0},

@@ -286,7 +286,8 @@ func (g *Gates) acceptance(ctx context.Context, j *judgement) error {
 	return nil
 }
 
-// sideBySide is how many acceptances are performed at a time.
+// sideBySide is how many acceptances are performed at a time: more than there are
+// processors, because half of a performance is waiting.
 const sideBySide = 3
 
 // browses says whether the acceptance of row is to be performed here. That the
