@@ -104,28 +104,27 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		faultf("the scenario takes longer than %v", r.limits.Scenario))
 	defer cancel()
 	var failed error
-	var row []check.Step // that was asserted since something was done
+	var asserted row // since something was done
 	for _, st := range sc.Steps {
 		if !idle(st) && !stands(st) {
-			if failed = r.together(working, row); failed != nil {
+			if failed = r.together(working, asserted); failed != nil {
 				break
 			}
-			row = nil
+			asserted = row{}
 		}
 		acc.Executed++
-		if failed = r.do(working, st); failed != nil {
-			break
+		if !asserted.goesOn(working, r, st) {
+			if failed = r.do(working, st); failed != nil {
+				break
+			}
 		}
 		acc.Succeeded++
 		if settles(st) {
 			b.look(working, r, acc, false)
 		}
-		if stands(st) {
-			row = append(row, st)
-		}
 	}
 	if failed == nil {
-		failed = r.together(working, row)
+		failed = r.together(working, asserted)
 	}
 	if failed == nil {
 		b.look(working, r, acc, true)
@@ -137,7 +136,7 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if failed != nil || !sc.Plain {
+	if !sc.Plain {
 		r.evidence(ctx, failed != nil, acc)
 	}
 	acc.Console, acc.Network = r.log.report()

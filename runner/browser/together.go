@@ -30,35 +30,57 @@ const (
 	settling = 400 * time.Millisecond // for a page that was just being drawn anew
 )
 
+// A row is what was asserted with nothing done in between.
+type row struct {
+	steps  []check.Step
+	waited bool // for one of them, the first aside: to assert them was no sweep
+}
+
+// goesOn adds st to the row if it is an assertion, and says whether it held at
+// once, so that nobody has to wait for it.
+func (a *row) goesOn(ctx context.Context, r *run, st check.Step) bool {
+	if !stands(st) {
+		return false
+	}
+	a.steps = append(a.steps, st)
+	if len(a.steps) == 1 {
+		return false
+	}
+	held := r.ask(ctx, st) == nil
+	a.waited = a.waited || !held
+	return held
+}
+
 // together looks again at assertions that have each held, without waiting for
 // any of them.
-func (r *run) together(ctx context.Context, row []check.Step) error {
-	if len(row) < 2 { // one alone contradicts nothing
+func (r *run) together(ctx context.Context, a row) error {
+	if len(a.steps) < 2 { // one alone contradicts nothing
 		return nil
 	}
-	err := r.sweep(ctx, row)
+	times := sweeps
+	if !a.waited {
+		times-- // they held one right after the other
+	}
+	err := r.sweep(ctx, a.steps, times)
 	if _, unsteady := errors.AsType[*fault](err); !unsteady {
 		return err
 	}
 	if pause(ctx, settling) {
-		err = r.sweep(ctx, row)
+		err = r.sweep(ctx, a.steps, sweeps)
 	}
 	return err
 }
 
-func (r *run) sweep(ctx context.Context, row []check.Step) error {
-	for i := range sweeps {
-		if i > 0 && !pause(ctx, between) {
+func (r *run) sweep(ctx context.Context, steps []check.Step, times int) error {
+	for i := range times {
+		if (i > 0 || times < sweeps) && !pause(ctx, between) {
 			return context.Cause(ctx)
 		}
-		for _, st := range row {
-			a, _ := find(st.Action)
-			_, err := use(ctx, r.session, r.limits.Action+r.limits.Answer, func(ctx context.Context) (struct{}, error) {
-				return struct{}{}, a.do(ctx, r, st, time.Nanosecond)
-			})
+		for _, st := range steps {
+			err := r.ask(ctx, st)
 			if f, ok := errors.AsType[*fault](err); ok {
 				return faultf("%s held, and does not hold any more after %s, though nothing was done in between: "+
-					"what is asserted in a row must hold together (%s)", label(st), label(row[len(row)-1]), f.text)
+					"what is asserted in a row must hold together (%s)", label(st), label(steps[len(steps)-1]), f.text)
 			}
 			if err != nil {
 				return &stepError{label(st), err}
@@ -66,6 +88,15 @@ func (r *run) sweep(ctx context.Context, row []check.Step) error {
 		}
 	}
 	return nil
+}
+
+// ask says whether an assertion holds now.
+func (r *run) ask(ctx context.Context, st check.Step) error {
+	a, _ := find(st.Action)
+	_, err := use(ctx, r.session, r.limits.Action+r.limits.Answer, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.do(ctx, r, st, time.Nanosecond)
+	})
+	return err
 }
 
 // pause waits for d and says whether it could.

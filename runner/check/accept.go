@@ -67,8 +67,8 @@ type accepted struct {
 }
 
 // accept performs the acceptance of row on tree, side by side, until it has passed
-// as often as wanted, or until it is clear that it will not. A picture of what passes is taken
-// where it is wanted more than once, and of the last time.
+// as often as wanted, or until it is clear that it will not. Pictures are taken where
+// it is wanted more than once or fails, of the last time.
 func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) (accepted, error) {
 	var ps []performance
 	for {
@@ -78,7 +78,7 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		}
 		m := manner{plain: wanted == 1}
 		if !f.passed() {
-			m.patience = short // it only has to be shown whether that was a matter of luck
+			m = manner{patience: short} // it only has to be shown whether that was a matter of luck
 		}
 		batch, ok, err := g.performAll(ctx, tree, row, more, m)
 		if err != nil {

@@ -53,8 +53,8 @@ type Scenario struct {
 	// to the browser.
 	Patience time.Duration
 
-	// Plain asks for no more than whether it passes, and why not: no picture of
-	// what passes, and no look for barriers, unless they keep it from passing.
+	// Plain asks for no more than whether it passes, and why not: no picture, no
+	// snapshot, and no look for barriers, unless they keep it from passing.
 	Plain bool
 }
 
