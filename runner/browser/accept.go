@@ -26,6 +26,7 @@ type run struct {
 	label    string // of the step at work
 	traced   bool
 	looks    bool                   // for barriers
+	hurry    bool                   // what a quiet page does not show is not waited for
 	shot     atomic.Pointer[[]byte] // of the last screenshot step
 	at       string                 // where the last visitor was
 	named    string                 // the address that the last goto named
@@ -89,11 +90,8 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc)}
+	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc), hurry: sc.Hurry}
 	defer func() { r.close() }() // the visitor may be another by then
-	if sc.Patience > 0 {
-		r.limits.Action = sc.Patience
-	}
 	if r.traced {
 		if err := r.trace(ctx, r.limits); err != nil {
 			acc.Broken = brief(err)

@@ -231,7 +231,7 @@ func (r *run) find(ctx context.Context, name string, limit time.Duration) (playw
 	}
 	ways := t.locators(r.page)
 	var found playwright.Locator
-	err = poll(ctx, limit, func() (bool, error) {
+	err = r.poll(ctx, limit, func() (bool, error) {
 		for _, l := range ways {
 			n, err := visible(l).Count()
 			if err != nil {
@@ -372,7 +372,7 @@ func upload(ctx context.Context, r *run, st check.Step, limit time.Duration) err
 	ways := t.locators(r.page)
 	files := r.page.Locator("input[type=file]") // any other takes a file and drops it
 	var found playwright.Locator
-	err = poll(ctx, limit, func() (bool, error) {
+	err = r.poll(ctx, limit, func() (bool, error) {
 		for _, l := range ways {
 			n, err := l.And(files).Count()
 			if err != nil {

@@ -23,9 +23,9 @@ const maxLooked = 20
 
 // expect waits until seen gives something that is as wanted, and otherwise says
 // what was wanted and what was seen last.
-func expect(ctx context.Context, limit time.Duration, wanted string, look func() (seen string, ok bool, err error)) error {
+func (r *run) expect(ctx context.Context, limit time.Duration, wanted string, look func() (seen string, ok bool, err error)) error {
 	var seen string
-	err := poll(ctx, limit, func() (bool, error) {
+	err := r.poll(ctx, limit, func() (bool, error) {
 		s, ok, err := look()
 		if err == nil {
 			seen = s
@@ -50,13 +50,13 @@ func assertURL(ctx context.Context, r *run, st check.Step, limit time.Duration) 
 	if want == "" {
 		want = st.Value
 	}
-	return expect(ctx, limit, "the address "+want, func() (string, bool, error) {
+	return r.expect(ctx, limit, "the address "+want, func() (string, bool, error) {
 		return "it is " + r.where(), sameURL(want, r.page.URL()), nil
 	})
 }
 
 func assertTitle(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
-	return expect(ctx, limit, "a title with "+quoted(st.Expected), func() (string, bool, error) {
+	return r.expect(ctx, limit, "a title with "+quoted(st.Expected), func() (string, bool, error) {
 		t, err := r.page.Title()
 		return "it is " + quoted(t), contains(t, st.Expected), err
 	})
@@ -64,7 +64,7 @@ func assertTitle(ctx context.Context, r *run, st check.Step, limit time.Duration
 
 func assertText(ctx context.Context, r *run, st check.Step, limit time.Duration) error {
 	if st.Target == "" {
-		return expect(ctx, limit, quoted(st.Expected), func() (string, bool, error) {
+		return r.expect(ctx, limit, quoted(st.Expected), func() (string, bool, error) {
 			t, err := r.page.Locator("body").InnerText(playwright.LocatorInnerTextOptions{Timeout: soon})
 			return "page shows " + quoted(t), contains(t, st.Expected), err
 		})
@@ -101,7 +101,7 @@ func (r *run) each(ctx context.Context, name string, limit time.Duration, wanted
 		return &fault{err.Error()}
 	}
 	ways := t.locators(r.page)
-	return expect(ctx, limit, wanted, func() (string, bool, error) {
+	return r.expect(ctx, limit, wanted, func() (string, bool, error) {
 		var all []string
 		for _, l := range ways {
 			l = visible(l)
@@ -140,7 +140,7 @@ func assertHidden(ctx context.Context, r *run, st check.Step, limit time.Duratio
 	}
 	ways := t.locators(r.page)
 	l := visible(ways[len(ways)-1])
-	return expect(ctx, limit, "nothing to be seen", func() (string, bool, error) {
+	return r.expect(ctx, limit, "nothing to be seen", func() (string, bool, error) {
 		n, err := l.Count()
 		if err != nil || n == 0 {
 			return "", err == nil, err
@@ -157,7 +157,7 @@ func assertCount(ctx context.Context, r *run, st check.Step, limit time.Duration
 	}
 	want, _ := strconv.Atoi(st.Expected) // Mistakes has seen that it is one
 	ways := t.locators(r.page)
-	return expect(ctx, limit, fmt.Sprintf("%d elements", want), func() (string, bool, error) {
+	return r.expect(ctx, limit, fmt.Sprintf("%d elements", want), func() (string, bool, error) {
 		n := 0
 		for _, l := range ways {
 			var err error

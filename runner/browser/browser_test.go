@@ -866,3 +866,28 @@ func TestPlainServer(t *testing.T) {
 		t.Errorf("got %+v", o)
 	}
 }
+
+// Whoever is in a hurry waits for a page that is at work, and for no other.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	b, app := common(t), shelf(t)
+	for _, tt := range []struct {
+		path, expected string
+		passes         bool
+	}{
+		{"/fetched", "slow but sure", true},
+		{"/steps", "12", true},
+		{"/about", "About", true},
+		{"/about", "Nowhere", false},
+	} {
+		sc := scenario(step("goto", "", tt.path, ""), step("assert_text", "", "", tt.expected), step("assert_hidden", "text=never", "", ""))
+		sc.Hurry = true
+		acc, err := b.Accept(t.Context(), app, sc)
+		if err != nil || acc.Passed != tt.passes || acc.Broken != "" {
+			t.Errorf("%s: %v, passed %t: %q %s", tt.path, err, acc.Passed, acc.Failures, acc.Broken)
+		}
+		if !tt.passes && acc.Duration > common(t).o.Limits.Action {
+			t.Errorf("%s: it took %v to see that nothing comes", tt.path, acc.Duration)
+		}
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/check"
 )
@@ -39,7 +38,7 @@ func TestPageThatOnlyLooksAsIfItKept(t *testing.T) {
 				defer func() { <-places }()
 				app := shelf(t)
 				app.Start = strings.Replace(app.Start, "exec ", "", 1) // two shells deep, as npm is
-				acc, err := b.Accept(t.Context(), app, check.Scenario{Patience: 4 * time.Second, Steps: scenario(
+				acc, err := b.Accept(t.Context(), app, check.Scenario{Steps: scenario(
 					step("goto", "", "/note/"+name, ""),
 					step("fill", "label=Note", "zorgu bem", ""),
 					step("click", "role=button[name=Keep]", "", ""),

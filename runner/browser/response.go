@@ -292,7 +292,7 @@ func assertResponse(ctx context.Context, r *run, st check.Step, limit time.Durat
 	if q.method != http.MethodGet && q.method != http.MethodHead {
 		limit = 0
 	}
-	return expect(ctx, limit, "the answer "+want.String(), func() (string, bool, error) {
+	return r.expect(ctx, limit, "the answer "+want.String(), func() (string, bool, error) {
 		resp, err := r.ctx.Request().Fetch(to, o)
 		if err != nil {
 			if gone(err) {

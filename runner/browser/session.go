@@ -34,6 +34,8 @@ type notes struct {
 	log     journal
 	dialogs dialogs
 	left    atomic.Pointer[string] // an address outside that was reached
+
+	asked, answered atomic.Int64 // requests
 }
 
 // open makes a context in which nothing differs from run to run, and from which
@@ -145,7 +147,9 @@ func (s *session) listen() {
 		s.log.entry(&s.log.console, "uncaught %s", text)
 		s.log.entry(&s.log.problems, "uncaught %s", text)
 	})
+	s.ctx.OnRequestFinished(func(playwright.Request) { s.answered.Add(1) })
 	s.ctx.OnRequestFailed(func(r playwright.Request) {
+		s.answered.Add(1)
 		why := r.Failure()
 		switch {
 		case why == nil || strings.Contains(why.Error(), "ERR_ABORTED"): // the page gave it up itself
@@ -157,6 +161,7 @@ func (s *session) listen() {
 		}
 	})
 	s.ctx.OnRequest(func(r playwright.Request) {
+		s.asked.Add(1)
 		// A redirect is not routed again. Other hosts do not resolve, but
 		// another port of this machine does: that is at least not hidden.
 		to := r.URL()

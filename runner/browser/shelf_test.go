@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/check"
 )
@@ -103,6 +104,8 @@ var pages = map[string]string{
 	"/reject":       page(`<h1>Reject</h1><script>addEventListener('unhandledrejection', e => e.preventDefault()); Promise.reject(new Error('never mind'))</script>`),
 	"/confirm":      page(`<h1>Confirm</h1><button id=b>Go</button><p id=p></p><script>window.confirm = () => true; document.getElementById('b').onclick = () => { if (confirm('Sure?')) document.getElementById('p').textContent = 'gone' }</script>`),
 	"/flicker":      page(`<h1>Open</h1><script>setInterval(() => { const h = document.querySelector('h1'); h.textContent = h.textContent == 'Open' ? 'Closed' : 'Open' }, 150)</script>`),
+	"/fetched":      page(`<p id=p></p><script>fetch('/slow').then(r => r.text()).then(t => { document.getElementById('p').textContent = t })</script>`),
+	"/steps":        page(`<p id=p>0</p><script>const i = setInterval(() => { const p = document.getElementById('p'); if (++p.textContent == 12) clearInterval(i) }, 150)</script>`),
 	"/late":         page(`<h1>Late</h1><ul></ul><p role=status></p><script>setTimeout(() => { document.querySelector('ul').innerHTML = '<li>one' }, 300); setTimeout(() => { document.querySelector('p').textContent = 'loaded' }, 600)</script>`),
 	"/polling":      page(`<h1>Polling</h1><p id=p></p><script>setInterval(() => fetch('/visits').then(() => { document.getElementById('p').textContent = 'heard' }), 20)</script>`),
 	"/missing":      page(`<h1>Missing</h1><img src=/none.png alt=none>`),
@@ -170,6 +173,9 @@ func shelfHandler(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/hang":
 		<-r.Context().Done()
+	case "/slow":
+		time.Sleep(2 * quiet)
+		_, _ = fmt.Fprint(w, "slow but sure") // whoever asked is gone
 	case "/outside":
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprint(w, page(strings.ReplaceAll(outsidePage, "$TO", to)))

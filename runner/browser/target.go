@@ -208,3 +208,39 @@ func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) e
 		return errLate
 	}
 }
+
+// quiet is how long a page must have shown, loaded and asked for nothing new for
+// whoever is in a hurry to give it up.
+const quiet = 500 * time.Millisecond
+
+// poll is [poll] on the run's page. In a hurry, it does not wait for what a page
+// that has come to rest shows no sign of bringing.
+func (r *run) poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
+	if !r.hurry || limit <= quiet {
+		return poll(ctx, limit, done)
+	}
+	var since time.Time
+	var shown string
+	var asked int64
+	given := false
+	err := poll(ctx, limit, func() (bool, error) {
+		ok, err := done()
+		if ok || err != nil {
+			since = time.Time{}
+			return ok, err
+		}
+		now, err := r.page.Content()
+		if err != nil {
+			return false, err
+		}
+		if n := r.asked.Load(); since.IsZero() || now != shown || n != asked || r.answered.Load() < n {
+			since, shown, asked = time.Now(), now, n
+		}
+		given = time.Since(since) > quiet
+		return given, nil
+	})
+	if given && err == nil {
+		return errLate
+	}
+	return err
+}

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -44,7 +43,7 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m mann
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Patience: m.patience, Plain: m.plain})
+	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Hurry: m.hurry, Plain: m.plain})
 	if ctx.Err() != nil {
 		return performance{}, false, context.Cause(ctx) // whatever it says of the application then
 	}
@@ -56,8 +55,8 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m mann
 
 // A manner is how a performance is made: see [Scenario].
 type manner struct {
-	patience time.Duration
-	plain    bool
+	hurry bool
+	plain bool
 }
 
 // accepted is what the performances of one acceptance on one tree say.
@@ -78,7 +77,7 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		}
 		m := manner{plain: wanted == 1}
 		if !f.passed() {
-			m = manner{patience: short} // it only has to be shown whether that was a matter of luck
+			m = manner{hurry: true} // it only has to be shown whether that was a matter of luck
 		}
 		batch, ok, err := g.performAll(ctx, tree, row, more, m)
 		if err != nil {
@@ -215,10 +214,6 @@ type parentRun struct {
 	held         bool          // again and again
 }
 
-// short is the patience where something is looked for that most likely is not
-// there: on a parent, and after a failure.
-const short = time.Second
-
 // onParent performs the acceptance of j's feature on the parent, once for each
 // parent: a scenario that holds before the work proves nothing afterwards.
 func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
@@ -239,7 +234,7 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 		if more == 0 || f.Outcome == runner.Failed {
 			break
 		}
-		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, manner{short, len(run.performances) == 0})
+		p, ok, err := g.perform(ctx, j.Parent, j.Feature.Row, manner{hurry: true, plain: len(run.performances) == 0})
 		if _, unready := errors.AsType[*setupError](err); unready {
 			ok, err = false, nil // nothing to start where nothing can be set up
 		}

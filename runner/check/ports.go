@@ -49,9 +49,9 @@ type Scenario struct {
 	Feature string
 	Steps   []Step
 
-	// Patience is how long an action waits for what it expects; 0 leaves that
-	// to the browser.
-	Patience time.Duration
+	// Hurry is for what most likely is not there: a page that has come to rest
+	// is not waited for until the time is up.
+	Hurry bool
 
 	// Plain asks for no more than whether it passes, and why not: no picture, no
 	// snapshot, and no look for barriers, unless they keep it from passing.
