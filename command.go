@@ -28,7 +28,7 @@ var commands = []command{
 	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
 	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
-	{"verify", "[flags] [feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
+	{"verify", "[feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
 	{"demo", "[directory]", "build a small project from its spec with a scripted model, without any key", demo},
 	{"help", "", "say what there is", nil},
 }

@@ -56,7 +56,7 @@ func body(v View) string {
 	b.WriteString("\n\n| sessions | tokens | cost | errors recovered | time | left |\n|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %d | %s | %s | %d | %s | %s |\n\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes), eta(v.State, r))
 	if len(v.State.Features) > 0 {
-		b.WriteString("| | feature | what | attempts | |\n|---|---|---|---|---|\n")
+		b.WriteString("| | feature | what | attempts | proof |\n|---|---|---|---|---|\n")
 	}
 	for _, f := range v.State.Features {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", mark(f, v.State), evidence(f, v), cell(f.Description, 90), f.Attempts, proof(f, v))
@@ -94,15 +94,14 @@ func proof(f runner.Feature, v View) string {
 	}
 	var gates []string
 	for _, g := range v.Records[f.ID].Gates {
-		said := cell(g.Name, 20)
-		switch n := g.Counts; {
-		case n == (runner.Counts{}) || g.Name == "canaries": // which pass where canaries fail
-		case strings.HasSuffix(g.Name, "red") || g.Name == "revert": // what has to fail
-			said += fmt.Sprintf(" %d failed", n.Failed)
-		default:
-			said += fmt.Sprintf(" %d/%d", n.Passed, n.Run)
+		switch n := g.Counts; g.Name { // the gates that count for readers; the evidence has them all
+		case "red": // what has to fail
+			gates = append(gates, fmt.Sprintf("red %d", n.Failed))
+		case "green", "acceptance", "regression":
+			if n.Run > 0 {
+				gates = append(gates, fmt.Sprintf("%s %d/%d", g.Name, n.Passed, n.Run))
+			}
 		}
-		gates = append(gates, said)
 	}
 	if len(gates) > 0 {
 		words += " (" + strings.Join(gates, ", ") + ")"
