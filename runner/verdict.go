@@ -43,7 +43,7 @@ type Gate struct {
 	Reason string  `json:"reason,omitempty"`
 	Tree   string  `json:"tree,omitempty"` // the tree that was judged
 	Counts Counts  `json:"counts"`
-	Millis int64   `json:"millis"`
+	Millis int64   `json:"millis"` // that its runs took, though they may have been made beside others
 
 	Runs     []Run     `json:"runs,omitempty"`     // what the gate looked at, in order
 	Findings []Finding `json:"findings,omitempty"` // what it found besides, blocking or not

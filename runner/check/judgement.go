@@ -24,6 +24,7 @@ type judgement struct {
 	redRun   *suite.Report // of the parent with the candidate's tests
 	proper   []suite.Case  // what failed in it for want of the feature
 	runs     []runner.Run  // that the gate at work looked at
+	took     time.Duration // by what it looked at, which may have been made beside others
 	notes    []string
 	logs     map[string]string // name of a file of evidence -> text
 	browse   browsing
@@ -51,16 +52,26 @@ type performance struct {
 	Acceptance
 }
 
-func (j *judgement) begin() { j.started, j.runs = j.now(), nil }
+func (j *judgement) begin() { j.started, j.runs, j.took = j.now(), nil, 0 }
 
 // saw records a run that the gate at work looks at.
-func (j *judgement) saw(r recorded) { j.runs = append(j.runs, r.Commands...) }
+func (j *judgement) saw(r recorded) {
+	j.runs = append(j.runs, r.Commands...)
+	j.took += r.Wall
+}
+
+// watched is saw for performances, which are made side by side.
+func (j *judgement) watched(ps []performance) {
+	for _, p := range ps {
+		j.took += p.Duration
+	}
+}
 
 // decide records a gate. The first that is not passed is the verdict, unless a
 // later one finds that the proof was tampered with.
 func (j *judgement) decide(name, tree string, f finding) {
 	j.verdict.Gates = append(j.verdict.Gates, runner.Gate{
-		Name: name, Passed: f.passed(), Result: f.Outcome, Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: j.now().Sub(j.started).Milliseconds(), Runs: j.runs,
+		Name: name, Passed: f.passed(), Result: f.Outcome, Reason: f.Reason, Tree: tree, Counts: f.Counts, Millis: max(j.took, j.now().Sub(j.started)).Milliseconds(), Runs: j.runs,
 	})
 	v := &j.verdict
 	switch {

@@ -30,6 +30,7 @@ func (g *Gates) regression(ctx context.Context, j *judgement) error {
 	for i, f := range earlier {
 		r := results[i]
 		j.browse.Regression = append(j.browse.Regression, r.performances...)
+		j.watched(r.performances)
 		all.Counts.Run += r.finding.Counts.Run
 		all.Counts.Passed += r.finding.Counts.Passed
 		all.Counts.Failed += r.finding.Counts.Failed

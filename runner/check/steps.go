@@ -34,6 +34,7 @@ func (g *Gates) already(ctx context.Context, j *judgement) error {
 		return err
 	}
 	j.browse.Parent = run.performances
+	j.watched(run.performances)
 	switch {
 	case run.held:
 		f := run.finding
@@ -279,6 +280,7 @@ func (g *Gates) acceptance(ctx context.Context, j *judgement) error {
 		return err
 	}
 	j.browse.Candidate = a.performances
+	j.watched(a.performances)
 	if a.Outcome == runner.Inconclusive {
 		g.doubt(j.Feature.ID)
 	}
