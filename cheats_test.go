@@ -253,6 +253,7 @@ func (c *court) judge(t *testing.T, ch cheat) runner.Verdict {
 		t.Fatal(err)
 	}
 	var v runner.Verdict
+	red := ""
 	for i, phase := range []runner.Phase{runner.Tests, runner.Implement} {
 		c.work(t, r.Work(), ch, i+1)
 		snap, err := r.Snapshot(ctx, parent, string(phase))
@@ -261,7 +262,7 @@ func (c *court) judge(t *testing.T, ch cheat) runner.Verdict {
 		}
 		for range 2 { // as the loop: once more if it is inconclusive
 			v, err = gates.Judge(ctx, runner.Candidate{
-				Feature: runner.Feature{Row: ch.row}, Attempt: 1, Phase: phase, Parent: parent, Commit: snap.Commit, Tree: snap.Tree, Completed: ch.complete,
+				Feature: runner.Feature{Row: ch.row}, Attempt: 1, Phase: phase, Parent: parent, Commit: snap.Commit, Tree: snap.Tree, Red: red, Completed: ch.complete,
 			})
 			if err != nil {
 				return runner.Verdict{Outcome: "error", Reason: err.Error()}
@@ -273,6 +274,7 @@ func (c *court) judge(t *testing.T, ch cheat) runner.Verdict {
 		if v.Outcome != runner.Red {
 			break
 		}
+		red = snap.Commit
 	}
 	return v
 }

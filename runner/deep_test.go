@@ -55,6 +55,8 @@ func TestEveryDeepExecution(t *testing.T) {
 // bugs are planted in the loop one by one, by replacing text of one of its files.
 var bugs = []struct{ what, file, old, new string }{
 	{"the attempt is not spent before it is made", "loop.go", `s.save(ctx, st.begun(f.ID, s.Config.first(), s.Now()), fmt.Sprintf("begin attempt %d at %s", f.Attempts+1, f.ID)); err`, `st.begun(f.ID, s.Config.first(), s.Now()), nil; err`},
+	{"the tests that were seen red are forgotten", "state.go", "w.Red = commit", "w.Red = w.Commit[:0]"},
+	{"the tests that were seen red are not saved", "loop.go", "s.Config.AutoCheckpoint || v.Outcome == Red", "s.Config.AutoCheckpoint"},
 	{"complete whatever the verdict", "loop.go", "if v.Outcome == Verified || v.Outcome == Already {", "if w.Phase != Tests {\n\t\t\tv.Outcome = Verified"},
 	{"a candidate goes to the work branch without a verdict", "state.go", "st.Code, st.Wip = w.Commit, &w", "st.Code, st.Wip, st.Work = w.Commit, &w, w.Commit"},
 	{"a crash is forgotten and its work kept", "state.go", "st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)", "st.Wip.Commit = st.Work"},

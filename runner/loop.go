@@ -259,7 +259,9 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		}
 		w = w.then(next, v, snap.Commit)
 		st = st.advanced(w, s.Now())
-		if s.Config.AutoCheckpoint {
+		// The tests that were seen red are what later ones are held against, by
+		// whatever session: they are always saved.
+		if s.Config.AutoCheckpoint || v.Outcome == Red {
 			if st, err = s.save(tidy, st, fmt.Sprintf("%s: attempt %d comes to %s", w.Feature, w.Attempt, w.Phase)); err != nil {
 				return st, err
 			}
@@ -272,7 +274,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Verdict, error) {
 	f, _ := st.Feature(w.Feature)
 	c := Candidate{
-		Feature: f, Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree,
+		Feature: f, Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree, Red: w.Red,
 		Completed: st.completed(), Purse: s.Config.purse(st),
 	}
 	v, err := s.Gates.Judge(ctx, c)

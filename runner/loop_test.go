@@ -29,7 +29,8 @@ var replay = flag.String("replay", "", "run only this execution of the space tha
 // first; the evidence is left out; the work branch stays
 // behind after a crash; a running session is not respected; an interrupted
 // attempt is spent again; the end is not told; an honest failure is retried for
-// ever; the gates look at another commit than the one that is kept.
+// ever; the gates look at another commit than the one that is kept; the tests that were seen
+// red are forgotten, or not saved.
 func TestEveryExecution(t *testing.T) {
 	for _, s := range spaces {
 		t.Run(s.name, func(t *testing.T) { enumerate(t, s.space) })
@@ -74,6 +75,7 @@ var spaces = []namedSpace{
 	{"broken after two attempts", space{features: 2, attempts: 2, perSession: 2, rots: 1, outcomes: 2}},
 	{"one crash", space{features: 2, attempts: 1, perSession: 1, crashes: 1, outcomes: 2, testFirst: true}},
 	{"interruptions", space{features: 1, attempts: 2, perSession: 1, stops: 2, outcomes: 9, testFirst: true}},
+	{"interruptions, seldom saved", space{features: 1, attempts: 1, perSession: 1, stops: 1, outcomes: 9, testFirst: true, seldom: true}},
 	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},

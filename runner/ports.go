@@ -152,6 +152,7 @@ type Candidate struct {
 	Parent    string // the last verified commit
 	Commit    string // a snapshot on Parent
 	Tree      string
+	Red       string    // the snapshot whose tests were seen to fail for want of the feature; "": none was
 	Completed []Feature // earlier features, whose checks must still pass
 	Purse     Purse     // for gates that ask a model
 }

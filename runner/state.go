@@ -89,6 +89,7 @@ type Wip struct {
 	Repairs int     `json:"repairs"`         // already used
 	Asked   bool    `json:"asked,omitempty"` // the phase is over and wants a verdict
 	Commit  string  `json:"commit"`
+	Red     string  `json:"red,omitempty"`     // the commit whose tests were seen red
 	Outcome Outcome `json:"outcome,omitempty"` // of the last verdict, with its reason
 	Reason  string  `json:"reason,omitempty"`
 	Detail  string  `json:"detail,omitempty"`
@@ -98,8 +99,12 @@ type Wip struct {
 func (w Wip) then(next Phase, v Verdict, commit string) Wip {
 	w.Phase, w.Commit, w.Asked = next, commit, false
 	w.Outcome, w.Reason, w.Detail = v.Outcome, legible(v.Reason, noteBytes), legible(v.Detail, detailBytes)
-	if v.Outcome == Failed {
+	switch v.Outcome {
+	case Failed:
 		w.Repairs++
+	case Red:
+		w.Red = commit
+	case Verified, Already, Invalid, Inconclusive, Conflicting:
 	}
 	return w
 }

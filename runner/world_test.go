@@ -29,6 +29,7 @@ type world struct {
 		truth       State // both, decoded, once for all who only look
 		moves       int   // of the state branch; the compare-and-swap compares it
 		code        string
+		codes       map[string]bool // all that ever was the code
 		work        string
 		commits     map[string]commit
 		files       map[string][]byte // evidence on the state branch
@@ -74,6 +75,7 @@ type space struct {
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
+	seldom                                  bool // work in progress is not saved after every phase
 }
 
 var (
@@ -126,6 +128,10 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	}
 	w.remote.state, w.remote.list, w.remote.truth, w.remote.code = tx.State, tx.List, truth, tx.Code
 	w.remote.moves++
+	if w.remote.codes == nil {
+		w.remote.codes = map[string]bool{}
+	}
+	w.remote.codes[tx.Code] = true
 	w.seen, w.claimed = w.remote.moves, true
 	maps.Copy(w.remote.commits, w.local)
 	for _, f := range tx.Files {
@@ -305,6 +311,12 @@ func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
 	if c.Phase == Tests {
 		return Verdict{Outcome: Red}, nil
 	}
+	if w.space.testFirst {
+		// What the gates hold the tests against is there for whoever judges them.
+		if red := w.local[c.Red].tree; c.Red == "" || !w.remote.codes[c.Red] || red[c.Feature.ID] == "" {
+			w.t.Fatalf("%v: the tests of %s that were seen red are not to be had: %q", w.c, c.Feature.ID, c.Red)
+		}
+	}
 	if w.space.judgements > 1 && w.c.Int(w.space.judgements) == 1 {
 		return Verdict{Outcome: Inconclusive, Reason: "flaky"}, nil
 	}
@@ -387,7 +399,7 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 	s := Session{
 		Repo: w, Planner: w, Agent: w, Gates: w, Forge: w,
 		Config: LoopConfig{
-			MaxSessions: w.maxSessions(), TokenBudget: 1e6, AutoCheckpoint: true, FeaturesPerSession: w.space.perSession,
+			MaxSessions: w.maxSessions(), TokenBudget: 1e6, AutoCheckpoint: !w.space.seldom, FeaturesPerSession: w.space.perSession,
 			AttemptsPerFeature: w.space.attempts, RepairsPerAttempt: w.space.repairs, TestFirst: w.space.testFirst,
 			Continuation: Auto, Mode: RunMode, Trigger: trigger, Grace: time.Minute,
 		},

@@ -36,6 +36,9 @@ var (
 	equating  = []string{"==", "===", "!=", "!=="}
 )
 
+// existence matches what only asks of what kind a value is.
+var existence = regexp.MustCompile(`^(typeof |type \(|reflect \. TypeOf \(|callable \(|isinstance \(|hasattr \()`)
+
 // findAsserts finds what a test asserts.
 func (s *source) findAsserts(t *testcase) {
 	for i := t.from; i < t.to; i++ {
@@ -127,6 +130,9 @@ func (s *source) pyStatement(i int32) assertion {
 		}
 	} else if s.is(end-1, "None", "True", "False") && s.topLevel(i+1, end, "is") > 0 && !s.is(end-2, "not") {
 		a.strength = exact
+	}
+	if existence.MatchString(a.actual) {
+		a.strength = loose
 	}
 	switch {
 	case s.holds(i+1, end) && a.lame == "":
@@ -260,6 +266,9 @@ func (s *source) assertion(r ref, t *testcase) (assertion, bool) {
 		if s.nextArg(r.args[0], r.args[1]) < r.args[1] || strings.HasSuffix(r.name, "toThrow") && r.args[0] < r.args[1] {
 			a.strength = exact
 		}
+	}
+	if existence.MatchString(a.actual) {
+		a.strength = min(a.strength, loose) // of any value of its kind it holds
 	}
 	if s.lang != golang && a.lame == "" {
 		a.lame = s.tautology(r)

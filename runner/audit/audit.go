@@ -71,6 +71,7 @@ type Change struct {
 // An Input is all that the audit looks at.
 type Input struct {
 	Changes []Change
+	Since   []Change // of tests only: Before is as they were seen to fail for want of the feature
 	Kind    func(path string) Kind
 
 	// Names of the cases that ran; nil: not known.
@@ -134,12 +135,14 @@ func Judge(in Input) []Finding {
 	a.cases()
 	a.goldens()
 	a.literals()
+	a.since()
 	return a.sorted()
 }
 
 // An auditor is a judgement in the making.
 type auditor struct {
 	in       Input
+	seen     bool // the changes are those since the tests were seen red
 	changes  []*change
 	findings []Finding
 }

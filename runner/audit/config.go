@@ -318,7 +318,9 @@ func (a *auditor) linesOf(c *change, matters func(section string) bool) {
 		case setups.MatchString(text) || weighty.MatchString(text):
 			a.find("runner-config", Note, c, n, "This decides how tests are run.")
 		case timeoutWord.MatchString(text):
-			if m := numeral.FindString(text); m != "" {
+			if was, more := raised(c, text); more {
+				a.find("timeout", Failed, c, n, "Tests have more time than before, where it was %s. Put the limit back and mend what got slow.", was)
+			} else if m := numeral.FindString(text); m != "" {
 				a.timeout(c, n, m)
 			}
 		default:

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -50,7 +51,16 @@ func (a *auditor) tests() {
 			}
 			claimed[d.t] = true
 			a.weaker(c, old, d)
+			a.loopsLess(c, old, d)
+			if !old.helper {
+				a.longer(d.c, fmt.Sprintf("The test %q", shorten(old.name)), c.before.limits(old.from, old.to), d.s.limits(d.t.from, d.t.to))
+			}
 		}
+	}
+	a.tables()
+	a.limits()
+	if a.seen {
+		return
 	}
 	for _, c := range a.changes {
 		if c.after == nil || c.kind != Test {
@@ -181,6 +191,10 @@ func (a *auditor) weaker(c *change, old *testcase, d declared) {
 				away := missing(old.literals, t.literals)
 				if len(lostLits) > 0 && (len(newLits) > 0 || slices.ContainsFunc(lostLits, func(l string) bool { return slices.Contains(away, l) })) {
 					reported = true
+					if a.seen && another(d.s.lang, x, y, lostLits) {
+						a.find("expectation-changed", Failed, d.c, y.line, "The test %q looks at something else: `%s` is gone. Put it back.", shorten(old.name), shorten(x.text))
+						continue
+					}
 					a.retuned(d, y.line, old, lostLits, newLits)
 				}
 			}
@@ -203,6 +217,23 @@ func (a *auditor) weaker(c *change, old *testcase, d declared) {
 	}
 }
 
+// another says whether y looks at another thing than x and expects another value,
+// so that nothing of x is left.
+func another(l lang, x, y assertion, gone []string) bool {
+	if x.actual == y.actual {
+		return false
+	}
+	look, expect := 0, 0
+	for _, g := range gone {
+		if strings.Contains(x.actual, g) {
+			look++
+		} else {
+			expect++
+		}
+	}
+	return look > 0 && expect > 0 || l == golang && look > 1
+}
+
 // bare says whether the assertions name no value of their own, as in a table.
 func bare(as []assertion) bool {
 	return !slices.ContainsFunc(as, func(x assertion) bool { return len(x.literals) > 0 })
@@ -217,6 +248,10 @@ func (a *auditor) retuned(d declared, line int, old *testcase, gone, fresh []str
 	}
 	if said {
 		a.find("expectation-changed", Note, d.c, line, "The test %q expects %s now instead of %s, as the feature says.", shorten(old.name), quoted(fresh), quoted(gone))
+		return
+	}
+	if a.seen && !a.names(gone, false) {
+		a.find("expectation-changed", Note, d.c, line, "The test %q expects %s now instead of %s; the feature names neither.", shorten(old.name), quoted(fresh), quoted(gone))
 		return
 	}
 	a.find("expectation-changed", Failed, d.c, line, "The test %q expects something else than before: %s instead of %s, which the feature does not ask for. Put it back; if the feature contradicts it, use cannot_complete with kind conflict.",

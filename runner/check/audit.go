@@ -40,6 +40,9 @@ func (g *Gates) audit(ctx context.Context, j *judgement) error {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
 	in, err := g.change(ctx, j, changed)
+	if err == nil && j.Red != "" && j.Phase != runner.Tests {
+		in.Since, err = g.since(ctx, j.Red, j.Tree)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,46 +93,87 @@ func judgeAudit(findings []audit.Finding, changed int) finding {
 	return f
 }
 
-// change lays both trees out as they are, before any setup could change what is
-// read, and collects what differs.
+// change collects what the audit looks at.
 func (g *Gates) change(ctx context.Context, j *judgement, paths []string) (audit.Input, error) {
 	in := audit.Input{Kind: kindOf, Text: j.Feature.Description + "\n" + strings.Join(j.Feature.Steps, "\n")}
 	for _, s := range j.Feature.Acceptance {
 		in.Acceptance = append(in.Acceptance, audit.Step{Action: s.Action, Target: s.Target, Value: s.Value, Expected: s.Expected})
 	}
-	if len(paths) == 0 {
-		return in, nil
+	g.mu.Lock()
+	in.Drawn = append(in.Drawn, g.drawn[j.Feature.ID]...)
+	parent, known := g.parents[j.Parent]
+	g.mu.Unlock()
+	if known && j.ran != nil {
+		in.CasesBefore, in.CasesNow = casesRun(parent, *j.ran)
 	}
-	before, err := g.export(ctx, j.Parent, "audit")
+	var err error
+	in.Changes, err = g.differences(ctx, j.Parent, j.Tree, paths)
+	return in, err
+}
+
+// since is what became of the tests after they were seen red.
+func (g *Gates) since(ctx context.Context, red, tree string) ([]audit.Change, error) {
+	changed, err := g.o.Trees.Changed(ctx, red, tree)
 	if err != nil {
-		return in, err
+		return nil, fmt.Errorf("compare %s with the tests that were seen red: %w", tree, err)
+	}
+	return g.differences(ctx, red, tree, only(changed, func(p string) bool { return kindOf(p) == audit.Test }))
+}
+
+// differences reads paths in two trees as they are, before any setup could change
+// what is read.
+func (g *Gates) differences(ctx context.Context, from, to string, paths []string) ([]audit.Change, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	before, err := g.export(ctx, from, "audit")
+	if err != nil {
+		return nil, err
 	}
 	defer remove(before)
-	after, err := g.export(ctx, j.Tree, "audit")
+	after, err := g.export(ctx, to, "audit")
 	if err != nil {
-		return in, err
+		return nil, err
 	}
 	defer remove(after)
 	old, now, err := open2(before, after)
 	if err != nil {
-		return in, fmt.Errorf("read the change: %w", err)
+		return nil, fmt.Errorf("read the change: %w", err)
 	}
 	defer old.Close()
 	defer now.Close()
+	var all []audit.Change
 	for _, p := range paths {
 		c := audit.Change{Path: p}
 		if c.Before, err = entry(old, p); err == nil {
 			c.After, err = entry(now, p)
 		}
 		if err != nil {
-			return in, fmt.Errorf("read the change: %w", err)
+			return nil, fmt.Errorf("read the change: %w", err)
 		}
-		in.Changes = append(in.Changes, c)
+		all = append(all, c)
 	}
-	g.mu.Lock()
-	in.Drawn = append(in.Drawn, g.drawn[j.Feature.ID]...)
-	g.mu.Unlock()
-	return in, nil
+	return all, nil
+}
+
+// casesRun names the cases that ran on the parent and those that run now, as far as
+// they can be compared: of a file that did not load the cases are not known. Nil:
+// of a run that says nothing.
+func casesRun(parent, now suite.Report) (before, after []string) {
+	if _, sound := judgeRun(now); !sound || now.Partial || parent.Command == "" {
+		return nil, nil
+	}
+	dead := now.Unloaded()
+	names := func(r suite.Report) []string {
+		ran := []string{}
+		for _, c := range r.Leaves() {
+			if _, unknown := dead[c.File]; !unknown && !c.Load && !c.Weak && c.State != suite.Skip {
+				ran = append(ran, c.String())
+			}
+		}
+		return ran
+	}
+	return names(parent), names(now)
 }
 
 // draw fills in the acceptance of row and remembers the values, which nobody can

@@ -189,6 +189,7 @@ func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) find
 	before := parent.Index()
 	fresh := slices.DeleteFunc(green.Leaves(), func(c suite.Case) bool { _, known := before[c.ID()]; return known || c.State != suite.Pass })
 	gone, skipped := lost(parent, green)
+	empty := slices.DeleteFunc(slices.Clone(green.Empty), func(c string) bool { return slices.Contains(parent.Empty, c) || parent.None && parent.Command == c })
 	switch {
 	case len(bad) > 0:
 		f.Outcome, f.Detail = runner.Failed, brief(bad)
@@ -211,6 +212,9 @@ func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) find
 	case f.Counts.Run == 0:
 		f.Outcome = runner.Failed
 		f.Reason = fmt.Sprintf("`%s` ran no test at all%s; that is not a pass.", green.Command, skips(f.Counts.Skipped))
+	case len(empty) > 0:
+		f.Outcome = runner.Failed
+		f.Reason = fmt.Sprintf("Of the commands that test the project, `%s` ran no test at all; that is not a pass. Give it tests that it finds, or leave it as it was.", strings.Join(empty, "`, `"))
 	case len(gone) > 0:
 		f.Outcome = runner.Failed
 		f.Reason = fmt.Sprintf("Tests that ran before this feature are gone: %s. Put them back under the same name; if the feature contradicts them, use cannot_complete with kind conflict.", list(gone))
@@ -225,6 +229,9 @@ func judgeGreen(parent suite.Report, red *suite.Report, green suite.Report) find
 	}
 	if f.passed() {
 		f.Reason = fmt.Sprintf("%s in a clean checkout, %d of them new%s.", plural(f.Counts.Passed, "test passes", "tests pass"), len(fresh), skips(f.Counts.Skipped))
+		if len(green.Empty) > 0 {
+			f.Reason += fmt.Sprintf(" `%s` finds no test, as before this feature.", strings.Join(green.Empty, "`, `"))
+		}
 		if weak := slices.DeleteFunc(green.Leaves(), func(c suite.Case) bool { return !c.Weak }); len(weak) > 0 {
 			f.Reason += fmt.Sprintf(" Of %s only the exit code is known, which is weak evidence.", list(names(weak)))
 		}

@@ -21,6 +21,7 @@ type judgement struct {
 
 	suspect  bool          // the run of the tests says what it should not, whoever is to blame
 	guarding bool          // a gate that is not passed only counts if it found worse than what is known
+	ran      *suite.Report // of the tests on the tree, the last
 	redRun   *suite.Report // of the parent with the candidate's tests
 	proper   []suite.Case  // what failed in it for want of the feature
 	runs     []runner.Run  // that the gate at work looked at

@@ -434,3 +434,88 @@ func TestHunks(t *testing.T) {
 		t.Errorf("a new file is %q", got)
 	}
 }
+
+// One of several commands that ran no test is no pass, unless it was so before.
+func TestEmptySuite(t *testing.T) {
+	with := func(command string, none bool, states ...string) suite.Report {
+		r := report(states...)
+		r.Command, r.None = command, none
+		return r
+	}
+	node, nothing, pytest := with("npm test", false, "old pass"), with("pytest", true), with("pytest", false, "py pass")
+	for _, tt := range []struct {
+		name          string
+		parent, green []suite.Report
+		want          runner.Outcome
+		says          string
+	}{
+		{"both ran", []suite.Report{node, pytest}, []suite.Report{node, pytest}, "", "2 tests pass"},
+		{"one comes without tests", []suite.Report{node}, []suite.Report{node, nothing}, runner.Failed, "`pytest` ran no test"},
+		{"one has lost its tests", []suite.Report{node, pytest}, []suite.Report{node, nothing}, runner.Failed, "`pytest` ran no test"},
+		{"one never had any", []suite.Report{node, nothing}, []suite.Report{node, nothing}, "", "`pytest` finds no test, as before"},
+		{"the only one never had any", []suite.Report{nothing}, []suite.Report{node, nothing}, "", "as before"},
+		{"a single one", []suite.Report{nothing}, []suite.Report{nothing}, runner.Failed, "ran no test at all"},
+	} {
+		if f := judgeGreen(suite.Merge(tt.parent), nil, suite.Merge(tt.green)); f.Outcome != tt.want || !strings.Contains(f.Reason, tt.says) {
+			t.Errorf("%s: %q %s", tt.name, f.Outcome, f.Reason)
+		}
+	}
+}
+
+// Cases are compared as far as the runs tell.
+func TestCasesRun(t *testing.T) {
+	parent := report("a pass", "b fail", "c skip")
+	unloaded := report("x pass")
+	unloaded.Cases = append(unloaded.Cases, suite.Case{File: "a.test.js", Name: "a.test.js", Load: true, State: suite.Fail})
+	broken := report("a pass")
+	broken.Broken = "cut"
+	for _, tt := range []struct {
+		name        string
+		parent, now suite.Report
+		before, ran []string
+	}{
+		{"all", parent, report("a pass", "b pass", "d pass"), []string{"a.test.js: a", "a.test.js: b"}, []string{"a.test.js: a", "a.test.js: b", "a.test.js: d"}},
+		{"one is skipped", parent, report("a pass", "b skip"), []string{"a.test.js: a", "a.test.js: b"}, []string{"a.test.js: a"}},
+		{"the file does not load", parent, unloaded, []string{}, []string{}},
+		{"not to be believed", parent, broken, nil, nil},
+		{"the parent has no tests", suite.Report{}, report("a pass"), nil, nil},
+	} {
+		before, ran := casesRun(tt.parent, tt.now)
+		if d := cmp.Diff([][]string{tt.before, tt.ran}, [][]string{before, ran}); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+}
+
+// After its tests were seen red a feature may not weaken them, in whatever session:
+// the gates know of them by the candidate alone.
+func TestWeakenedSinceRed(t *testing.T) {
+	s := samples(t, "node")
+	whole, again := s["parent"].with(s["tests"]), s["parent"].with(s["tests"], s["impl"])
+	weak := again.with(tree{"test/remove.test.js": "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport * as notes from '../notes.js';\n\n" +
+		"test('is there', () => {\n  assert.equal(typeof notes.remove, 'function');\n});\n"})
+	for _, tt := range []struct {
+		name      string
+		red       tree // nil: not known
+		candidate tree
+		want      runner.Outcome
+	}{
+		{"as they were seen", whole, again, runner.Verified},
+		{"weakened", whole, weak, runner.Failed},
+		{"weakened, and never seen", nil, weak, runner.Verified},
+	} {
+		w := newWorld(t, func(o *Options) { o.E2E = E2EOff })
+		c := w.git.write(tt.candidate)
+		candidate := runner.Candidate{Feature: runner.Feature{Row: runner.Row{ID: "remove"}}, Phase: runner.Implement, Parent: w.git.commit(w.git.write(s["parent"])), Commit: c, Tree: c}
+		if tt.red != nil {
+			candidate.Red = w.git.commit(w.git.write(tt.red))
+		}
+		v, err := w.Judge(t.Context(), candidate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Outcome != tt.want || strings.Contains(v.Reason, "Changed since the tests were seen red") != (tt.want == runner.Failed) {
+			t.Errorf("%s: %s %s", tt.name, v.Outcome, v.Reason)
+		}
+	}
+}

@@ -67,6 +67,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	g.reds[j.Parent] = onTree{j.Tree, red}
 	g.mu.Unlock()
 	j.saw(red.on(j.Tree, ""))
+	j.ran = &red.Report
 	f := judgeRed(parent, red.Report, wrote, false)
 	if other := only(changed, func(p string) bool { return !suite.IsTest(p) && !suite.IsManifest(p) }); len(other) > 0 && !f.passed() {
 		f.Reason += " Besides tests this phase changed " + list(other) + ", which belongs to the next phase."
@@ -171,6 +172,7 @@ func (g *Gates) green(ctx context.Context, j *judgement) error {
 		return err
 	}
 	j.saw(second.on(j.Tree, ""))
+	j.ran = &second.Report
 	f := judgeGreenTwice(parent, j.redRun, first.Report, second.Report)
 	j.log("green.txt", j.Tree, second.Report, f)
 	j.suspect = len(first.Early)+len(second.Early) > 0

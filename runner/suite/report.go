@@ -16,6 +16,7 @@ type Report struct {
 	Broken  string   // why the report as a whole cannot be believed; "": it can
 	Hung    bool     // the run was ended by its time limit
 	None    bool     // the runner itself says that it found no test
+	Empty   []string // of several commands, those of which that is so
 	Partial bool     // what did not load kept the runner from running the rest
 	Command string   // as it was meant, without what was added to get events
 	Tail    string   // end of the raw output
@@ -148,7 +149,9 @@ func Merge(rs []Report) Report {
 		all.Early = append(all.Early, r.Early...)
 		all.Broken = cmp.Or(all.Broken, r.Broken)
 		all.Hung = all.Hung || r.Hung
-		all.None = all.None || r.None
+		if all.None = all.None || r.None; r.None {
+			all.Empty = append(all.Empty, r.Command)
+		}
 		all.Partial = all.Partial || r.Partial
 		all.Wall += r.Wall
 		commands = append(commands, r.Command)
