@@ -37,7 +37,7 @@ func TestCheats(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			where := court
-			if c.has("alone") { // what this one leaves in the judge's home is not for the others
+			if c.has("alone") { // what this one tries to leave is not for the others
 				where = newCourt(t)
 			}
 			where.try(t, c)
@@ -241,7 +241,7 @@ func (c *court) judge(t *testing.T, ch cheat) runner.Verdict {
 		t.Fatal(err)
 	}
 	gates, err := check.Open(check.Options{
-		Trees: r, Browser: c.browser, Run: judged{c.box}, Own: c.box.OwnJudge, Work: c.box, Dir: filepath.Join(dir, "check"),
+		Trees: r, Browser: c.browser, Run: judged{c.box}, Own: c.box.OwnJudge, Place: c.box.Place, Compile: c.box.Compile, Work: c.box, Dir: filepath.Join(dir, "check"),
 		Test: ch.header["test"], Setup: ch.header["setup"], Start: ch.header["start"], URL: ch.header["url"], TDD: true, E2E: check.E2EAuto,
 		SetupNet: sandbox.Local, Rand: crand.Reader, Now: time.Now, Timeout: 4 * time.Minute,
 	})

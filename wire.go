@@ -232,7 +232,7 @@ func (s *session) sandbox(ctx context.Context, env environment, c config, dir st
 // asked.
 func openGates(env environment, c config, r *repo.Repo, page *browser.Browser, reviewer check.Reviewer, box *sandbox.Sandbox, dir string) (*check.Gates, error) {
 	return check.Open(check.Options{
-		Trees: r, Browser: accepter(page), Review: reviewer, Run: judged{box}, Own: box.OwnJudge, Work: box, Dir: filepath.Join(dir, "check"),
+		Trees: r, Browser: accepter(page), Review: reviewer, Run: judged{box}, Own: box.OwnJudge, Place: box.Place, Compile: box.Compile, Work: box, Dir: filepath.Join(dir, "check"),
 		Test: c.Test, Setup: c.Setup, Start: c.Start, URL: c.URL, TDD: c.TDD, E2E: check.E2E(c.E2E),
 		SetupNet: sandbox.Full, Rand: crand.Reader, Now: env.now,
 	})
@@ -357,8 +357,8 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 	return b, nil
 }
 
-// judged runs what is judged as the judge's user: with a home and caches that
-// the agent's commands cannot reach.
+// judged runs what is judged as the judge's user, whom the agent's commands cannot
+// reach: each with a home and caches of its own.
 type judged struct{ *sandbox.Sandbox }
 
 func (j judged) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {

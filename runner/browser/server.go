@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,7 +133,9 @@ func (s *server) run(ctx context.Context) error {
 	p, err := s.start(sandbox.Command{
 		Argv:  []string{"/bin/sh", "-c", s.app.Start},
 		Dir:   s.app.Dir,
-		Env:   []string{"PORT=" + strconv.Itoa(s.port), "TZ=UTC"},
+		Env:   append(slices.Clone(s.app.Env), "PORT="+strconv.Itoa(s.port), "TZ=UTC"),
+		Place: s.app.Place,
+		Read:  s.app.Read,
 		Net:   sandbox.Local,
 		Write: []string{s.app.Dir},
 	})

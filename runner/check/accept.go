@@ -43,7 +43,9 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m mann
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	a, err := g.o.Browser.Accept(ctx, App{Dir: dir, Start: start, URL: g.o.URL}, Scenario{Feature: row.ID, Steps: steps, Hurry: m.hurry, Plain: m.plain})
+	app := App{Dir: dir, Start: start, URL: g.o.URL}
+	app.Place, app.Env, app.Read = g.around(dir)
+	a, err := g.o.Browser.Accept(ctx, app, Scenario{Feature: row.ID, Steps: steps, Hurry: m.hurry, Plain: m.plain})
 	if ctx.Err() != nil {
 		return performance{}, false, context.Cause(ctx) // whatever it says of the application then
 	}

@@ -23,6 +23,7 @@ type prepared struct {
 	setup error  // a [*setupError], or nil; with one, dir may be gone: it is tried again from the start
 	tests bool   // whether a file of tests is in dir
 	used  int
+	runs  int // that go on
 }
 
 const mostPrepared = 4
@@ -68,7 +69,10 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 			remove(p.dir)
 			return nil, p.setup
 		}
-		if p.tests, err = anyTest(p.dir); err != nil {
+		if p.tests, err = anyTest(p.dir); err == nil && p.setup == nil {
+			err = g.compile(ctx, p)
+		}
+		if err != nil {
 			remove(p.dir)
 			return nil, err
 		}
@@ -81,9 +85,12 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 	for len(g.prepared) > mostPrepared {
 		oldest := tree
 		for t, o := range g.prepared {
-			if o.used < g.prepared[oldest].used && !slices.Contains(g.kept, t) {
+			if o.used < g.prepared[oldest].used && !slices.Contains(g.kept, t) && o.runs == 0 {
 				oldest = t
 			}
+		}
+		if oldest == tree {
+			break
 		}
 		remove(g.prepared[oldest].dir)
 		delete(g.prepared, oldest)
@@ -137,11 +144,24 @@ func (g *Gates) furnished(p *prepared, change func(dir string) error) (dir strin
 	if err == nil {
 		err = g.furnish(dir, p.shelf)
 	}
+	if err == nil {
+		err = g.settle(dir, p.home())
+	}
 	if err != nil {
 		remove(dir)
 		return "", nil, fmt.Errorf("lay out a checkout: %w", err)
 	}
-	return dir, func() { remove(dir) }, nil
+	g.inUse(p, 1)
+	return dir, func() {
+		remove(dir)
+		g.inUse(p, -1)
+	}, nil
+}
+
+func (g *Gates) inUse(p *prepared, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.runs += n
 }
 
 // mixed lays out the tree parent with those files of tree that paths name; what
@@ -165,10 +185,15 @@ func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) 
 		if err = transplant(from.dir, base, paths); err == nil {
 			p.dir, p.shelf, err = g.ready(ctx, parent, base)
 		}
-		defer remove(p.dir)
 		if err == nil {
-			return g.furnished(p, func(string) error { return nil })
+			dir, done, err := g.furnished(p, func(string) error { return nil })
+			if err != nil {
+				remove(p.dir)
+				return "", nil, err
+			}
+			return dir, func() { done(); remove(p.dir) }, nil // what its setup left at home is looked into until then
 		}
+		remove(p.dir)
 		if _, ok := errors.AsType[*setupError](err); !ok {
 			return "", nil, err
 		}
@@ -199,12 +224,18 @@ func (g *Gates) setUp(ctx context.Context, tree, dir string) error {
 	if err := g.o.Own(dir); err != nil {
 		return fmt.Errorf("own checkout of %s: %w", tree, err)
 	}
+	if err := g.settle(dir, ""); err != nil {
+		return fmt.Errorf("make a home for the setup of %s: %w", tree, err)
+	}
 	out, err := g.run(ctx, g.o.Run, sandbox.Command{Argv: []string{"sh", "-c", g.o.Setup}, Dir: dir, Net: g.o.SetupNet})
 	if err != nil {
 		return fmt.Errorf("setup of %s: %w", tree, err)
 	}
 	if out.Code != 0 || out.TimedOut {
 		return &setupError{tree: tree, command: g.o.Setup, out: out}
+	}
+	if err := g.keep(dir); err != nil {
+		return fmt.Errorf("keep what the setup of %s left: %w", tree, err)
 	}
 	return nil
 }
@@ -221,8 +252,27 @@ func (g *Gates) scratch(kind string) (string, error) {
 	return dir, nil
 }
 
-// remove drops a checkout. One that cannot be removed costs disk and nothing else.
-func remove(dir string) { _ = os.RemoveAll(dir) }
+// remove drops a checkout with its place. What cannot be removed costs disk and
+// nothing else.
+func remove(dir string) {
+	for _, d := range []string{dir, placeOf(dir)} {
+		if os.RemoveAll(d) == nil {
+			continue
+		}
+		// Without root, directories that are closed have to be opened: Go's modules
+		// lie in such.
+		if root, err := os.OpenRoot(d); err == nil {
+			_ = fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
+				if err == nil && e.IsDir() {
+					_ = root.Chmod(p, 0o700)
+				}
+				return nil
+			})
+			root.Close()
+		}
+		_ = os.RemoveAll(d)
+	}
+}
 
 // copyTree copies what is in from into to, which is empty. Both may hold
 // whatever the candidate put there; neither is left by way of a link.

@@ -54,7 +54,13 @@ type Options struct {
 	Review  Reviewer                // nil: none
 	Run     Runner                  // for judgements; best as a user whom the agent's commands cannot touch
 	Own     func(path string) error // gives path and all below it to the user of Run; nil: nothing to do
-	Work    Runner                  // for Feedback, as the user of the agent's work tree; nil: Run
+	// Place makes the directory a place for commands of Run, with their HOME and
+	// TMPDIR, which it may hold already (see [sandbox.Command]); nil: nothing to do.
+	Place func(dir string) error
+	// Compile runs a command that compiles and executes nothing, and gives what was
+	// compiled to the places made from then on; nil: each run compiles for itself.
+	Compile func(ctx context.Context, c sandbox.Command) (sandbox.Output, error)
+	Work    Runner // for Feedback, as the user of the agent's work tree; nil: Run
 
 	Dir string // private to the gates, for checkouts and logs; commands must be able to enter it
 
@@ -90,6 +96,7 @@ type Gates struct {
 	drawn    map[string][]string     // values of earlier runs of an acceptance, by feature
 	greens   *onTree                 // of the last candidate that was green
 	shelves  map[string]*shelf       // by what they were brought for
+	compiled map[string]bool         // for all places to come; guarded by laying
 	reds     map[string]onTree       // of the last candidate of a tests phase, by parent
 	doubted  map[string]bool         // features that were seen to pass and to fail on the same tree
 	feedback map[string]suite.Report // by directory and scope
@@ -107,6 +114,9 @@ func Open(o Options) (*Gates, error) {
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Minute)
 	if o.Own == nil {
 		o.Own = func(string) error { return nil }
+	}
+	if o.Place == nil {
+		o.Place = func(string) error { return nil }
 	}
 	if o.Work == nil {
 		o.Work = o.Run
@@ -146,6 +156,7 @@ func Open(o Options) (*Gates, error) {
 		drawn:    map[string][]string{},
 		held:     map[string]parentRun{},
 		shelves:  map[string]*shelf{},
+		compiled: map[string]bool{},
 		reds:     map[string]onTree{},
 		doubted:  map[string]bool{},
 		feedback: map[string]suite.Report{},

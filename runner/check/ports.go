@@ -36,6 +36,10 @@ type App struct {
 	Dir   string // its files; the server may write here
 	Start string // shell command; PORT in its environment is a free port
 	URL   string // where it answers; {port} stands for that port; "" is http://127.0.0.1:{port}
+
+	Place string   // its home and temporary files, see [sandbox.Command]
+	Env   []string // and what it needs besides
+	Read  []string
 }
 
 // Step and Datum are the acceptance format of the feature list.

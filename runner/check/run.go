@@ -20,9 +20,14 @@ const mostLog = 64 << 20 // of a run's output; more of it is not read, and so no
 // run runs a command of the project in a checkout. An error means that it could
 // not be had, or that the judgement was called off.
 func (g *Gates) run(ctx context.Context, r Runner, c sandbox.Command) (sandbox.Output, error) {
-	c.Env = append(slices.Clone(g.o.Env), c.Env...)
 	c.Read = append(slices.Clone(g.o.Read), c.Read...)
-	c.Read = append(c.Read, g.shelfDirs()...)
+	if _, ok := r.(byHand); ok {
+		c.Read = append(c.Read, g.shelfDirs()...)
+	} else {
+		place, env, read := g.around(c.Dir)
+		c.Place, c.Env, c.Read = place, append(env, c.Env...), append(c.Read, read...)
+	}
+	c.Env = append(slices.Clone(g.o.Env), c.Env...)
 	c.Write = slices.Concat(g.o.Write, c.Write, []string{c.Dir})
 	c.Timeout = g.o.Timeout
 	out, err := r.Run(ctx, c)

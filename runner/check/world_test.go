@@ -128,7 +128,8 @@ func (g *gitTrees) Changed(ctx context.Context, from, to string) ([]string, erro
 
 // execRunner runs commands without isolating them.
 type execRunner struct {
-	cut int64 // bytes of the log that get lost; a fault
+	cut int64               // bytes of the log that get lost; a fault
+	as  *syscall.Credential // nil: as us
 }
 
 func (e execRunner) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
@@ -139,8 +140,12 @@ func (e execRunner) Run(ctx context.Context, c sandbox.Command) (sandbox.Output,
 	defer cancel()
 	cmd := exec.CommandContext(run, c.Argv[0], c.Argv[1:]...)
 	cmd.Dir = c.Dir
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(c.Dir), "NO_COLOR=1"}, c.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	home, tmp := filepath.Dir(c.Dir), os.TempDir()
+	if c.Place != "" {
+		home, tmp = filepath.Join(c.Place, "home"), filepath.Join(c.Place, "tmp")
+	}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + tmp, "NO_COLOR=1"}, c.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: e.as}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer

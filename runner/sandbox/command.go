@@ -30,9 +30,10 @@ type Command struct {
 	Env     []string      // added to the clean environment, NAME=value; the later of two wins
 	Net     Net           // "" is None
 	Timeout time.Duration // 0: only the context ends it
-	Write   []string      // directories and files it may write; Dir is not among them unless named, its private HOME and TMPDIR always are
+	Write   []string      // directories and files it may write; Dir is not among them unless named, its HOME and TMPDIR always are
 	Read    []string      // directories and files it may read besides the system's, Dir and those it may write
-	Judge   bool          // run as the second user, whom the first cannot touch, with a home of its own
+	Judge   bool          // run as the second user, whom the first cannot touch
+	Place   string        // with Judge: what [Sandbox.Place] made, with the home and the temporary directory; "": one of its own, gone when it is over
 	Browser bool          // run as the third, who looks at what the second runs; neither of these can touch the other
 	Stdin   []byte
 	Head    int    // bytes of output kept from its start; 0: 8 KiB

@@ -144,8 +144,9 @@ func drop(p policy) error {
 		if err := syscall.Setgroups([]int{int(p.Mark)}); err != nil {
 			return fmt.Errorf("set groups: %w", err)
 		}
-		if err := syscall.Setresgid(p.GID, p.GID, p.GID); err != nil {
-			return fmt.Errorf("become group %d: %w", p.GID, err)
+		// The mark is its only group, so that it is that of all it makes: see sweep.
+		if err := syscall.Setresgid(int(p.Mark), int(p.Mark), int(p.Mark)); err != nil {
+			return fmt.Errorf("become group %d: %w", p.Mark, err)
 		}
 		if err := syscall.Setresuid(p.UID, p.UID, p.UID); err != nil {
 			return fmt.Errorf("become user %d: %w", p.UID, err)

@@ -40,7 +40,7 @@ func (p *Process) Listens(port int) (own, others bool, err error) {
 	for _, q := range p.kin.of(ps, w) {
 		pids = append(pids, q.pid)
 	}
-	held := p.s.held(pids)
+	held := p.s.held(pids, int(p.kin.mark.gid))
 	n := 0
 	for inode := range sockets {
 		if held[inode] {
@@ -73,11 +73,11 @@ func listening(table string, port int) (map[string]bool, error) {
 	return inodes, nil
 }
 
-// held is the inodes of the sockets that processes have open. What another user
+// held is the inodes of the sockets that the processes of a group have open. What another user
 // has open is shown to that user only, where root has not all of its power, as in
 // a container; so each of ours is asked in turn by a thread that is that user to
 // the file system.
-func (s *Sandbox) held(pids []int) map[string]bool {
+func (s *Sandbox) held(pids []int, group int) map[string]bool {
 	users := []user{s.user}
 	for _, u := range []user{s.judge, s.browser} {
 		if !slices.ContainsFunc(users, func(v user) bool { return v.uid == u.uid }) {
@@ -108,9 +108,9 @@ func (s *Sandbox) held(pids []int) map[string]bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with what it has become
+		runtime.LockOSThread()            // never unlocked: the thread ends with what it has become
+		_, _ = unix.SetfsgidRetGid(group) // if not, it sees less
 		for _, u := range users {
-			_, _ = unix.SetfsgidRetGid(u.gid) // if not, it sees less
 			_, _ = unix.SetfsuidRetUid(u.uid)
 			look()
 			_, _ = unix.SetfsuidRetUid(0)

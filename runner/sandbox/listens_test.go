@@ -128,7 +128,7 @@ func TestBrowserAndApplicationAreApart(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		pid := itoa(p.cmd.Process.Pid)
-		home := s.as(pair[0])
+		home := homeOf(p)
 		c := sh(work, "id -u; kill -9 "+pid+"; cat /proc/"+pid+"/environ; ls -l /proc/"+pid+"/fd; echo x > "+home.tmp+"/profile; cat "+home.tmp+"/profile; ls "+home.home+"; echo done")
 		c.Judge, c.Browser = pair[1].Judge, pair[1].Browser
 		out := ran(t, s, c)
@@ -148,4 +148,19 @@ func TestBrowserAndApplicationAreApart(t *testing.T) {
 	if asRoot && (s.browser.uid == s.judge.uid || s.browser.uid == s.user.uid) {
 		t.Errorf("users %v", s.uids())
 	}
+}
+
+// homeOf is the user that p runs as, at home where it is.
+func homeOf(p *Process) user {
+	var u user
+	for _, e := range p.env {
+		name, value, _ := strings.Cut(e, "=")
+		switch name {
+		case "HOME":
+			u.home = value
+		case "TMPDIR":
+			u.tmp = value
+		}
+	}
+	return u
 }

@@ -14,7 +14,7 @@ import (
 // finds whatever a command has started, however that forked and hid, with
 // neither a pid namespace nor a cgroup, which a default container does not give.
 //
-// As root it is a supplementary group. Children inherit it, a process without
+// As root it is a group, the only one that they have. Children inherit it, a process without
 // CAP_SETGID can neither drop nor change it, and /proc/PID/status shows it. A
 // lock on one byte of a file that is root's makes it unique among processes, and
 // free again however its owner ends.

@@ -37,7 +37,7 @@ func (s *Sandbox) own(path string, u user) error {
 			return err
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || int(st.Uid) == u.uid && int(st.Gid) == u.gid {
+		if !ok || int(st.Uid) == u.uid { // the group is that of the command which made it
 			return nil
 		}
 		if !info.IsDir() && st.Nlink > 1 {

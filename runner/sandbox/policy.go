@@ -15,7 +15,7 @@ type policy struct {
 	Dir  string
 	Env  []string
 
-	Drop     bool // to UID and GID, with Mark as the only other group
+	Drop     bool // to UID, with Mark as the only group
 	UID, GID int
 	Mark     uint32
 	Slot     int // for oom_score_adj
@@ -60,6 +60,12 @@ func (s *Sandbox) check(c Command) error {
 	paths := slices.Concat(c.Read, c.Write)
 	if c.Dir != "" {
 		paths = append(paths, c.Dir)
+	}
+	if c.Place != "" {
+		if !c.Judge || c.Browser {
+			errs = append(errs, errors.New("a place is for judged commands only"))
+		}
+		paths = append(paths, c.Place)
 	}
 	for _, path := range paths {
 		if !filepath.IsAbs(path) {

@@ -71,6 +71,15 @@ func (s *Sandbox) start(ctx context.Context, c Command, job bool, probe *probe) 
 	if err := s.check(c); err != nil {
 		return nil, fmt.Errorf("run %s: %w", name(c), err)
 	}
+	c, leave, err := s.lodge(c)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", name(c), err)
+	}
+	defer func() {
+		if err != nil {
+			leave()
+		}
+	}()
 	p := &Process{s: s, stop: make(chan struct{}), now: make(chan struct{}), done: make(chan struct{})}
 	m, err := claim()
 	if err != nil {
@@ -86,7 +95,11 @@ func (s *Sandbox) start(ctx context.Context, c Command, job bool, probe *probe) 
 		p.out.close()
 		return nil, fmt.Errorf("run %s: %w", name(c), err)
 	}
-	go p.supervise(ctx, c.Timeout, output, m)
+	go p.supervise(ctx, c.Timeout, output, func() {
+		m.sweep()
+		leave()
+		m.release()
+	})
 	if job && len(c.Stdin) > 0 {
 		if err := p.Write(c.Stdin); err != nil {
 			p.Stop()
@@ -232,8 +245,8 @@ func (s *Sandbox) forget(p *Process) {
 }
 
 // supervise waits for the end of the command, or brings it about, and then ends
-// all that it left.
-func (p *Process) supervise(ctx context.Context, timeout time.Duration, output *os.File, m mark) {
+// all that it left, and leaves.
+func (p *Process) supervise(ctx context.Context, timeout time.Duration, output *os.File, leave func()) {
 	copied := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(p.out, output)
@@ -299,7 +312,7 @@ func (p *Process) supervise(ctx context.Context, timeout time.Duration, output *
 		errs = append(errs, waited)
 	}
 	p.finish(res, left, errors.Join(errs...))
-	m.release()
+	leave()
 	p.s.forget(p)
 	close(p.done)
 }

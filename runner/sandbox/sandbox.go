@@ -22,7 +22,7 @@ type Options struct {
 	Dir       string // for the sandbox alone: homes, temporary files and what it needs itself; created
 	Path      string // the PATH to choose programs from; "": the system's directories
 
-	// The user and group that commands run as when this process is root, 0 for
+	// The user and group whose files commands write when this process is root, 0 for
 	// 60001; the judge's are one higher, the browser's two. Nothing else may use
 	// any of them.
 	UID, GID uint32
@@ -45,7 +45,9 @@ type Sandbox struct {
 	private   string // what no command may read or write
 	helper    string // this program, under the helper's name
 	user      user
-	judge     user
+	judge     user   // whose home is where each command is: see [Sandbox.Place]
+	places    string // of judged commands that were given none
+	cached    store
 	browser   user
 	tools     toolkit
 	processes uint64
@@ -127,12 +129,13 @@ func (s *Sandbox) furnish(dir string) error {
 	s.private = filepath.Join(dir, "private")
 	s.helper = filepath.Join(s.private, helperName)
 	s.user.home, s.user.tmp = filepath.Join(dir, "user", "home"), filepath.Join(dir, "user", "tmp")
-	s.judge.home, s.judge.tmp = filepath.Join(dir, "judge", "home"), filepath.Join(dir, "judge", "tmp")
+	s.places = filepath.Join(dir, "judge")
+	s.cached.dir = filepath.Join(s.private, "go-build")
 	s.browser.home, s.browser.tmp = filepath.Join(dir, "browser", "home"), filepath.Join(dir, "browser", "tmp")
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // commands must pass
 		return err
 	}
-	for _, u := range []user{s.user, s.judge, s.browser} {
+	for _, u := range []user{s.user, s.browser} {
 		for _, d := range []string{u.home, u.tmp} {
 			if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // the user's own are closed below
 				return err
@@ -142,11 +145,11 @@ func (s *Sandbox) furnish(dir string) error {
 			}
 		}
 	}
-	if err := os.MkdirAll(s.private, 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(s.places, 0o755), os.MkdirAll(s.private, 0o700)); err != nil { //nolint:gosec // commands must pass
 		return err
 	}
 	if s.rung.drop {
-		for _, d := range []string{dir, filepath.Dir(s.user.home), filepath.Dir(s.judge.home), filepath.Dir(s.browser.home)} {
+		for _, d := range []string{dir, filepath.Dir(s.user.home), s.places, filepath.Dir(s.browser.home)} {
 			if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // commands must pass
 				return err
 			}
@@ -178,7 +181,7 @@ func (s *Sandbox) as(c Command) user {
 	case c.Browser:
 		return s.browser
 	case c.Judge:
-		return s.judge
+		return s.judge.at(c.Place)
 	}
 	return s.user
 }
@@ -213,6 +216,7 @@ func (s *Sandbox) Close() error {
 	for _, m := range wrappers {
 		_, err := s.kin(m, 0).end()
 		errs = append(errs, err)
+		m.sweep()
 		m.release()
 	}
 	// Only now: the end of its thread kills what a launcher started.

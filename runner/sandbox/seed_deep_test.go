@@ -73,9 +73,6 @@ func TestSeedCannotBePoisoned(t *testing.T) {
 	want(first, command(work, poison, false), 0, "")
 	if first.user.own {
 		want(first, command(work, passes, false), 1, "") // the poison is one
-		if out := ran(t, first, command(work, reach(first.judge.home), false)); strings.Contains(out.Text, "reached") {
-			t.Errorf("an agent's command wrote to the judge's home:\n%s", out.Text)
-		}
 		want(first, command(work, passes, true), 0, "ok")
 	}
 	for _, judge := range []bool{false, true} {
@@ -84,8 +81,10 @@ func TestSeedCannotBePoisoned(t *testing.T) {
 		}
 	}
 
-	// What is judged poisons its own: the next session has the seed as it was.
-	want(first, command(work, poison, true), 0, "")
+	// What is judged poisons its own: the next run, and the next session, have the
+	// seed as it was.
+	want(first, command(work, poison+" && ! "+passes, true), 0, "")
+	want(first, command(work, passes, true), 0, "ok")
 	if diff := cmp.Diff(seed, bytesBelow(t, keep)); diff != "" {
 		t.Errorf("the seed has changed (-before +after):\n%s", diff)
 	}

@@ -25,6 +25,10 @@ func (s *Sandbox) Wrapper(path string, c Command) error {
 }
 
 func (s *Sandbox) wrap(path string, c Command) error {
+	c, _, err := s.lodge(c) // for as long as the sandbox is there
+	if err != nil {
+		return err
+	}
 	if err := s.check(c); err != nil {
 		return err
 	}
