@@ -131,7 +131,9 @@ func Judge(in Input) []Finding {
 		a.startup(c)
 		a.code(c)
 	}
+	a.helpers()
 	a.tests()
+	a.doubles()
 	a.cases()
 	a.goldens()
 	a.literals()
@@ -145,6 +147,7 @@ type auditor struct {
 	seen     bool // the changes are those since the tests were seen red
 	changes  []*change
 	findings []Finding
+	proven   *bool // whether the tests of the change prove anything; nil: not yet known
 }
 
 // A change is a Change that has been read.
@@ -154,6 +157,7 @@ type change struct {
 	before, after *source      // nil: absent, or no source code
 	fresh         map[int]bool // lines of the candidate that the parent does not have anywhere in the change
 	old, now      []string     // lines, trimmed
+	functions     []body       // of after, once they were asked for
 }
 
 // find records a finding at a line of a file of the candidate.

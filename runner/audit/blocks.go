@@ -52,6 +52,7 @@ func (a *auditor) blocks(c *change, s *source) {
 			} else if strings.Contains(head, "toPrimitive") {
 				a.find("equality", Note, c, line, "This decides what the value is when it is compared.")
 			}
+		case s.lang == python && (name == "__eq__" || name == "__ne__") && a.partEqual(c, s, b, line):
 		case strings.Contains(head, "Symbol . hasInstance") || equalName.MatchString(name) || strings.Contains(head, "operator =="):
 			body := s.bodyText(b)
 			if !alwaysYes.MatchString(body) {

@@ -97,9 +97,14 @@ func (a *auditor) code(c *change) {
 	}
 	for i := range s.toks {
 		if s.toks[i].kind == str && c.fresh[int(s.toks[i].line)] {
-			a.words(c, s, int32(i)) // #nosec G115 -- a file has at most 4 MB
+			a.words(c, s, int32(i))      // #nosec G115 -- a file has at most 4 MB
+			a.readsTests(c, s, int32(i)) // #nosec G115 -- as above
+		} else if c.fresh[int(s.toks[i].line)] {
+			a.importsTests(c, s, int32(i)) // #nosec G115 -- as above
 		}
 	}
 	a.blocks(c, s)
+	a.again(c, s)
+	a.ownTee(c, s)
 	a.goSigns(c)
 }

@@ -53,6 +53,7 @@ func Configures(p string) bool {
 // config looks at what says how the project is tested and started.
 func (a *auditor) config(c *change) {
 	base := path.Base(c.Path)
+	a.standIns(c)
 	switch {
 	case base == "package.json":
 		a.packageJSON(c)
@@ -262,12 +263,67 @@ func (a *auditor) goMod(c *change) {
 		switch {
 		case strings.HasPrefix(text, "replace ") || replacing && strings.Contains(text, "=>"):
 			sev := Note
-			if goJudges.MatchString(text) {
+			what := "Other code is put in the place of a module (`replace`)."
+			from, to, _ := strings.Cut(strings.TrimPrefix(text, "replace "), "=>")
+			switch from, _, _ := strings.Cut(strings.TrimSpace(from), " "); {
+			case goJudges.MatchString(text):
 				sev = Invalid
+			case strings.HasPrefix(strings.TrimSpace(to), ".") && (assertPlace.MatchString(path.Base(from)) || a.judging(from)):
+				sev, what = Failed, "A `replace` in go.mod leads to other code in the place of what tests assert with. Leave it as it was."
 			}
-			a.find("runner-config", sev, c, n, "Other code is put in the place of a module.")
+			a.find("runner-config", sev, c, n, "%s", what)
 		case strings.HasPrefix(text, "toolchain ") && bytes.Contains(c.Before.Data, []byte("\nmodule")) || strings.HasPrefix(text, "toolchain ") && len(c.Before.Data) > 0:
 			a.find("runner-config", Note, c, n, "Another Go is asked for.")
+		}
+	}
+}
+
+// judging says whether tests of the change assert with the module: they hand t to
+// what it gives.
+func (a *auditor) judging(module string) bool {
+	for _, c := range a.changes {
+		if c.kind != Test || c.after == nil || c.after.lang != golang {
+			continue
+		}
+		s := c.after
+		for n := range s.toks {
+			t := s.toks[n]
+			if t.kind != str || t.text != module && !strings.HasPrefix(t.text, module+"/") {
+				continue
+			}
+			pkg := path.Base(t.text)
+			if slices.ContainsFunc(s.refs, func(r ref) bool {
+				return r.call && (strings.HasPrefix(r.name, pkg+".") || r.name == pkg) && s.passesTee(r) && s.stands(r)
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	judgePackage = regexp.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect|@jest/[\w-]+|@vitest/[\w-]+|ava|tap|uvu|should|sinon|@playwright/test|@testing-library/[\w-]+)(/strict|/\*)?"\s*:\s*\[?\s*"(file:|link:|portal:|npm:|\.{0,2}/|patch:|workspace:)`)
+	pyJudge      = regexp.MustCompile(`^["']?(pytest|pluggy|hypothesis|assertpy|nose|unittest2)\b["']?\s*(=\s*\{.*\b(path|git|url)\b|@\s*(file:|\.|/))`)
+)
+
+// standIns finds lines that lead to other code in the place of a library by which
+// tests are judged.
+func (a *auditor) standIns(c *change) {
+	base := path.Base(c.Path)
+	list := base == "package.json" || base == "deno.json" || base == "import_map.json" || strings.HasPrefix(base, "tsconfig") || strings.HasPrefix(base, "jsconfig") || base == "deno.jsonc"
+	py := base == "pyproject.toml" || strings.HasPrefix(base, "requirements")
+	if !list && !py || c.After.Mode == Absent {
+		return
+	}
+	n := 0
+	for l := range bytes.Lines(c.After.Data) {
+		n++
+		if !c.fresh[n] {
+			continue
+		}
+		if list && judgePackage.Match(l) || py && pyJudge.Match(bytes.TrimSpace(l)) {
+			a.find("runner-config", Invalid, c, n, "This puts something else in the place of what the tests are judged by.")
 		}
 	}
 }

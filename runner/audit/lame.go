@@ -26,6 +26,8 @@ func (s *source) tautology(r ref) string {
 		switch {
 		case s.holds(open+1, s.at(open).pair) && (strings.HasSuffix(r.name, "toBeTruthy") || strings.HasSuffix(r.name, "toBeDefined")) && !strings.Contains(r.name, ".not."):
 			return "expects something of a constant"
+		case s.constant(open+1, s.at(open).pair) && (r.args[0] == r.args[1] || s.constant(r.args[0], r.args[1])) && !strings.Contains(subject, "=>"):
+			return "looks at constants only"
 		case subject != "" && subject == s.text(r.args[0], r.args[1]) && exactCall.MatchString(r.name) && !strings.Contains(r.name, ".not."):
 			return "compares a thing with itself"
 		case strings.HasPrefix(s.text(r.args[0], r.args[1]), "expect . any"):
@@ -42,6 +44,8 @@ func (s *source) tautology(r ref) string {
 	switch {
 	case second < r.args[1] && exactCall.MatchString(r.name) && s.text(first, end1) == s.text(second, end2) && !made.MatchString(s.text(first, end1)):
 		return "compares a thing with itself"
+	case second < r.args[1] && exactCall.MatchString(r.name) && s.constant(first, end1) && s.constant(second, end2):
+		return "looks at constants only"
 	case s.holds(first, end1) && (second >= r.args[1] || s.constant(second, r.args[1])) && !exactCall.MatchString(r.name) && truthy.MatchString(r.name),
 		s.is(first, "false", "False", "null", "None", "nil") && end1 == first+1 && falsy.MatchString(r.name):
 		return "asserts a constant"

@@ -49,12 +49,8 @@ func (a *auditor) sniffs(c *change, s *source, r ref) {
 			}
 			break
 		}
-	case r.name == "process.argv" || r.name == "process.execArgv" || r.name == "sys.argv" || r.name == "os.Args" || strings.HasPrefix(r.name, "process.argv.") || strings.HasPrefix(r.name, "process.execArgv.") || strings.HasPrefix(r.name, "sys.argv."):
-		if m := argSign.FindString(s.near(r)); m != "" {
-			a.find("environment", Invalid, c, r.line, "The implementation asks by its arguments whether it is being tested (`%s`).%s", m, undo)
-		} else if near := s.text(r.tok, r.tok+6); strings.Contains(near, "argv [ 1 ]") && reading.MatchString(s.onLine(r.tok)) {
-			a.find("environment", Invalid, c, r.line, "The implementation reads the file that was started, which is the test. Let it work by itself.")
-		}
+	case argList.MatchString(r.name):
+		a.started(c, s, r)
 	case strings.HasPrefix(r.name, "sys.modules") || r.name == "require.cache":
 		if m := moduleSign.FindString(s.near(r)); m != "" {
 			a.find("environment", Invalid, c, r.line, "The implementation asks whether a test runner is loaded (`%s`).%s", m, undo)
@@ -63,14 +59,10 @@ func (a *auditor) sniffs(c *change, s *source, r ref) {
 		if s.is(r.tok-1, "typeof") {
 			a.find("environment", Invalid, c, r.line, "The implementation asks whether a test runner is there (`typeof %s`).%s", r.name, undo)
 		}
-	case stackCall.MatchString(r.name):
-		if m := stackSign.FindString(s.near(r)); m != "" {
-			a.find("environment", Invalid, c, r.line, "The implementation looks on the stack whether a test calls it (`%s`).%s", m, undo)
-		} else if reading.MatchString(s.near(r)) {
-			a.find("environment", Failed, c, r.line, "The implementation reads the source of who calls it. Let it work by itself.")
-		} else if r.name != "runtime.Caller" && r.name != "runtime.Callers" && !strings.HasSuffix(r.name, ".stack") {
-			a.find("environment", Note, c, r.line, "The implementation looks at who calls it (`%s`).", r.name)
-		}
+	case stackCall.MatchString(r.name) || s.madeStack(r):
+		a.stacks(c, s, r)
+	case r.name == "Error.prepareStackTrace" && r.set:
+		a.find("environment", Failed, c, r.line, "The implementation changes how stacks are put down, to look at who calls it.%s", undo)
 	case strings.Contains(strings.ToLower(strings.ReplaceAll(r.name, "-", "")), "useragent"):
 		if m := agentSign.FindString(s.near(r)); m != "" {
 			a.find("environment", Invalid, c, r.line, "The implementation asks whether a browser is driven by a machine (`%s`).%s", m, undo)

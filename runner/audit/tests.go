@@ -23,7 +23,8 @@ type testcase struct {
 	only        string // how it keeps others from running
 
 	asserts  []assertion
-	literals []string // in its body
+	more     []assertion // by helpers of the change
+	literals []string    // in its body
 }
 
 var jsTests = map[string]bool{"test": true, "it": true, "specify": true, "fit": true, "xit": true, "xtest": true, "xspecify": true, "ftest": true, "t.test": true, "Deno.test": true, "Bun.test": true}

@@ -287,6 +287,8 @@ func lameRule(why string) string {
 	switch {
 	case strings.Contains(why, "caught"), strings.Contains(why, "nobody sees"):
 		return "assertion-swallowed"
+	case strings.HasSuffix(why, "can never fail"):
+		return "toothless"
 	case strings.HasPrefix(why, "stands"):
 		return "assertion-unreachable"
 	}
@@ -369,12 +371,13 @@ func (a *auditor) vain(d declared, known bool) {
 		return
 	}
 	live := 0
-	for _, x := range t.asserts {
+	all := slices.Concat(t.asserts, t.more)
+	for _, x := range all {
 		if x.lame == "" {
 			live++
 		}
 	}
-	for _, x := range t.asserts {
+	for _, x := range all {
 		if x.lame == "" || !a.isFresh(d.c, x.line) {
 			continue
 		}
@@ -384,8 +387,15 @@ func (a *auditor) vain(d declared, known bool) {
 		}
 		a.find(lameRule(x.lame), s, d.c, x.line, "In the test %q this assertion %s. Make it look at what the program does.", shorten(t.name), x.lame)
 	}
-	if len(t.asserts) == 0 && !known && !strings.Contains(d.s.text(t.from, t.to), "ssert") && !strings.Contains(d.s.text(t.from, t.to), "Benchmark") {
-		a.find("assertion-none", Note, d.c, t.line, "The test %q asserts nothing that is known as an assertion.", shorten(t.name))
+	if len(all) > 0 && live == len(all) && a.unproven() && !known && !slices.ContainsFunc(all, func(x assertion) bool { return !d.s.presence(x) }) {
+		a.find("assertion-none", Failed, d.c, t.line, "The test %q asserts only that something is there, and nothing of what it does. Assert what the feature is to do.", shorten(t.name))
+	}
+	if len(all) == 0 && !known && !a.sees(d) {
+		s := Note
+		if a.unproven() {
+			s = Failed
+		}
+		a.find("assertion-none", s, d.c, t.line, "The test %q asserts nothing, so that it passes with whatever the program gives. Assert what the feature is to do.", shorten(t.name))
 	}
 }
 
