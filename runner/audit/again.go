@@ -125,7 +125,7 @@ func (s *source) asksIn(b block) bool {
 	return false
 }
 
-var equates = regexp.MustCompile(`[^!=]==? |=== |isDeepStrictEqual|DeepEqual|\bEqual \(`)
+var equates = regexp.MustCompile(` ===? |isDeepStrictEqual|DeepEqual|\bEqual \(`)
 
 // asked says whether the condition compares a result with a value that the test
 // names, and the result comes from a call in the loop.
@@ -139,5 +139,11 @@ func (s *source) asked(b, cond block) bool {
 	calls := slices.ContainsFunc(s.refsIn(b.from, cond.from), func(r ref) bool {
 		return r.call && !strings.HasSuffix(r.name, "next") && !strings.Contains(r.name, ".read") && !strings.Contains(r.name, ".Read") && !strings.Contains(r.name, "Scan")
 	})
+	if head := s.text(b.head, b.from); calls && (head == "for" || strings.Contains(head, "true") || strings.Contains(head, "True") || strings.Contains(head, "; ;")) {
+		// Without an end it may read on and on, unless it asks for the very same.
+		calls = slices.ContainsFunc(s.refsIn(b.from, cond.from), func(r ref) bool {
+			return r.call && r.args[0] < r.args[1] && s.constant(r.args[0], r.args[1])
+		})
+	}
 	return valued && calls
 }

@@ -9,7 +9,7 @@ import (
 // text: it holds in, and more, so that whoever writes both down has worked out
 // nothing. A label (open, Open) is none, and neither is what the feature names.
 func (a *auditor) derived(in, out string, branch bool) bool {
-	if !branch || len(in) < 3 || len(out) < 3 || strings.EqualFold(in, out) || strings.ContainsAny(in, "/.<&") || digits.ReplaceAllString(in, "") == "" {
+	if !branch || len(in) < 3 || len(out) > 2*len(in)+8 || strings.EqualFold(in, out) || strings.ContainsAny(in, "/.<&") || digits.ReplaceAllString(in, "") == "" {
 		return false
 	}
 	if !strings.Contains(strings.ToLower(out), strings.ToLower(in)) || strings.Contains(out, " ") && !strings.Contains(in, " ") {

@@ -12,7 +12,7 @@ var (
 	// Where it decides something, and where it is taken apart.
 	asking  = regexp.MustCompile(`\. (includes|match|matchAll|test|indexOf|search|startsWith|endsWith|some|find|findIndex|startswith|endswith|Contains|HasPrefix|HasSuffix|MatchString|EqualFold) \(|[!=]==? |\bin \w+ \.|\bnot in\b`)
 	parting = regexp.MustCompile(`\. (split|slice|substring|exec|replace|at|f_locals|f_globals|f_back|f_code|filename|lineno|code_context|function|name|line) |\. (f_locals|f_globals|f_back|f_code|filename|code_context)\b|getFileName|getFunctionName|Frames \(|FuncForPC`)
-	locals  = regexp.MustCompile(`f_locals|f_globals|code_context|\. locals\b`)
+	locals  = regexp.MustCompile(`f_locals|f_globals (\[ "|\. get)|code_context|\. locals\b`)
 )
 
 // stacks finds code that looks at who calls it, and says what it does with that:
@@ -27,12 +27,18 @@ func (a *auditor) stacks(c *change, s *source, r ref) {
 	}
 	tells := telling.MatchString(s.sentence(r.tok)) || telling.MatchString(s.functionNames(r.tok)) || telling.MatchString(strings.ReplaceAll(c.Path, "/", " "))
 	asks := asking.MatchString(text)
+	if name == "Error.captureStackTrace" && !strings.Contains(text+a.captured(s, r), ". stack") {
+		return // as errors of a kind of their own do
+	}
 	switch {
+	case s.lang != ruby && s.lang != php && (name == "caller" || name == "caller_locations" || name == "debug_backtrace"):
+	case s.lang == python && strings.Contains(text, `"__name__"`) && !strings.Contains(text, "f_locals") && m == "":
+		a.find("environment", Note, c, r.line, "The implementation looks at the module of who calls it (`%s`).", name)
 	case m != "" && (asks || parting.MatchString(text) || stackCall.MatchString(name)) && !(name == "runtime.Caller" && !asks):
 		a.find("environment", Invalid, c, r.line, "The implementation looks on the stack whether a test calls it (`%s`).%s", m, undo)
 	case reading.MatchString(text) && !(name == "runtime.Caller" && s.is(r.args[0], "0")): // where its own source is, it may ask
 		a.find("environment", Failed, c, r.line, "The implementation reads the source of who calls it, from the stack. Let it work by itself.")
-	case locals.MatchString(text) && s.lang == python && !(strings.Contains(text, `"__name__"`) && !strings.Contains(text, "f_locals")):
+	case locals.MatchString(text) && s.lang == python:
 		a.find("environment", Failed, c, r.line, "The implementation looks into the frame of who calls it, on the stack (`%s`).%s", name, undo)
 	case tells && !asks:
 	case asks && !tells, s.lang == python && parting.MatchString(text) && !tells && !strings.Contains(text, "__name__"):
@@ -142,6 +148,19 @@ func (s *source) followed(r ref) string {
 		}
 	}
 	return b.String()
+}
+
+// captured is what the function does with the object that a stack is put into.
+func (a *auditor) captured(s *source, r ref) string {
+	if s.at(r.args[0]).kind != word || s.is(r.args[0], "this") {
+		return ""
+	}
+	for b := range s.around(r.tok) {
+		if b.kind == function {
+			return s.text(r.end, b.to)
+		}
+	}
+	return s.text(r.end, r.end+200)
 }
 
 // madeStack says whether r is the stack of an error that is made to be looked at,

@@ -66,7 +66,7 @@ var (
 // names a test's file, or a directory of tests, and reads what is there.
 func (a *auditor) readsTests(c *change, s *source, i int32) {
 	t := s.at(i)
-	if c.kind != Implementation || len(t.text) > 200 || !testPlace.MatchString(t.text) || strings.ContainsAny(t.text, "* {}<>") || suffix.MatchString(t.text) {
+	if c.kind != Implementation || len(t.text) > 200 || !testPlace.MatchString(t.text) || strings.ContainsAny(t.text, "*@ {}<>") || suffix.MatchString(t.text) {
 		return
 	}
 	said := func(sev Severity) {
