@@ -86,7 +86,6 @@ func (a *auditor) mocked(c *change, real map[string]*change) {
 // their own.
 func (a *auditor) unused(c *change, real map[string]*change, mine []*testcase) {
 	s := c.after
-	at := map[string]int{}
 	for i := range s.toks {
 		n := int32(i) // #nosec G115 -- a file has at most 4 MB
 		t := s.toks[i]
@@ -98,13 +97,9 @@ func (a *auditor) unused(c *change, real map[string]*change, mine []*testcase) {
 		}) || s.is(n-1, "void") || s.is(n-1, "=") && s.is(n-2, "_") {
 			continue // it only sees that it is there
 		}
-		if b := s.shadow(t.text, n); b {
-			continue
+		if !s.defines(t.text) {
+			return // it is used
 		}
-		at[t.text]++
-	}
-	if len(at) > 0 {
-		return
 	}
 	for _, t := range mine {
 		for _, x := range t.asserts {
@@ -112,7 +107,7 @@ func (a *auditor) unused(c *change, real map[string]*change, mine []*testcase) {
 				continue
 			}
 			for _, f := range a.bodies(c) {
-				if f.from >= t.from && f.from < t.to && f.name == "" || f.name == "" || !strings.Contains(" "+x.text+" ", " "+f.name+" (") || outside.MatchString(s.text(f.from, f.to)) {
+				if !strings.Contains(" "+x.text+" ", " "+f.name+" (") || outside.MatchString(s.text(f.from, f.to)) {
 					continue
 				}
 				a.find("double", Failed, c, x.line, "The test looks at `%s`, which it defines itself, and does not use what it imports from the implementation. Test the real one.", f.name)
@@ -135,8 +130,8 @@ func (s *source) importing(n int32) bool {
 	return false
 }
 
-// shadow says whether name, at n, is a function that the test file defines itself.
-func (s *source) shadow(name string, n int32) bool {
+// defines says whether the file has a function of that name itself.
+func (s *source) defines(name string) bool {
 	return slices.ContainsFunc(s.blocks, func(b block) bool { return b.kind == function && b.name == name })
 }
 

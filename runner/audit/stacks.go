@@ -74,7 +74,7 @@ var inQuotes = regexp.MustCompile(`"([^"]*)"|/([^/ ]+(?:\\/[^/ ]*)*)/`)
 // open on the way but those of blocks.
 func (s *source) sentence(i int32) string {
 	from := i
-	for n := 0; n < 8; n++ {
+	for range 8 {
 		from = s.statement(from)
 		if !s.is(from-1, "(", "[") || from < 2 {
 			break
@@ -117,11 +117,6 @@ func (s *source) followed(r ref) string {
 			break
 		}
 	}
-	for b := range s.around(r.tok) {
-		if b.kind == branch && strings.Contains(s.text(b.head, b.from), "except") || s.is(b.head, "catch") {
-			break
-		}
-	}
 	if len(names) == 0 || len(names) > 6 {
 		return text
 	}
@@ -129,7 +124,7 @@ func (s *source) followed(r ref) string {
 	var b strings.Builder
 	b.WriteString(text)
 	limit := int32(len(s.toks)) // #nosec G115 -- a file has at most 4 MB
-	for _, x := range slices.Collect[block](s.around(r.tok)) {
+	for x := range s.around(r.tok) {
 		if x.kind == function {
 			limit = x.to
 			break

@@ -66,15 +66,14 @@ func (s *source) expressionEnd(i int32) int32 {
 
 var (
 	assertLike  = regexp.MustCompile(`(?i)^_?(assert|expect|should|verif(y|ies)|must|require|check|want|ensure|refute|fail|match_?snapshot|to_?match_?snapshot|snapshot|golden|approve|rejects|throws|raises|compare)`)
-	comparing   = regexp.MustCompile(`^_?(assert|expect|should|must|want|ensure|verify|check|require|is)?_?([Ee]quals?|[Ss]ame|[Ii]s|[Tt]rue|[Ff]alse|[Nn]il|[Nn]oError|[Cc]ontains|[Ll]en|[Dd]eep_?[Ee]qual|[Ss]trict_?[Ee]qual|[Dd]eepStrictEqual|[Nn]otEqual|[Mm]atch(es)?|[Oo]k|[Ee]q)$`)
+	comparing   = regexp.MustCompile(`(?i)^_?(assert|expect|should|must|want|ensure|verify|check|require|is)?_?(equals?|same|is|true|nil|no_?error|contains|len|deep_?equal|strict_?equal|deep_?strict_?equal|not_?equal|match(es)?|ok|eq)$`)
 	assertPlace = regexp.MustCompile(`(?i)^(assert\w*|asserts|assertions?|expect|expectations?|want|must|require|check|checks|verify|is|test_?(help|util|kit)\w*|should)$`)
 	onlyAsserts = regexp.MustCompile(`(?i)^_?(assert|expect|should|refute)`) // no program has these for itself
 	bites       = regexp.MustCompile(`(?i)^(throws?|raise[sd]?|panic|reject)$|assert|expect|fail|fatal|should|refute|snapshot`)
 	harmless    = regexp.MustCompile(`^(console|JSON|Object|Array|String|Number|Math|util|fmt|log|logger|print|len|str|repr|bool|int|format|isinstance|reflect|strings|bytes|sorted|list|set|dict|tuple|Boolean|Set|Map|process|pprint|logging|sys|if|for|while|switch|return|catch|function|await|not|and|or|in)\b`)
 )
 
-// callee are the functions of the change that r may call; places are where they
-// stand, for the reader.
+// callee are the functions of the change that r may call.
 func (a *auditor) callee(c *change, s *source, r ref) []body {
 	name := strings.ReplaceAll(r.name, "()", "")
 	last := name[strings.LastIndex(name, ".")+1:]
@@ -165,12 +164,10 @@ func (a *auditor) teeth(f body, deep int) bool {
 	if deep == 0 {
 		return true // who knows
 	}
-	head := s.text(f.head, f.from)
 	for _, r := range s.refsIn(f.from, f.to) {
 		if !r.call || harmless.MatchString(r.name) || s.fuel <= 0 {
 			continue
 		}
-		root := root(r.name)
 		if fs := a.callee(f.c, s, r); len(fs) > 0 {
 			if slices.ContainsFunc(fs, func(g body) bool { return g.from != f.from && a.teeth(g, deep-1) }) {
 				return true
@@ -179,8 +176,13 @@ func (a *auditor) teeth(f body, deep int) bool {
 		}
 		_, imported := s.alias[s.at(r.tok).text]
 		// What is handed in, or comes from a library, may do anything.
-		if imported || regexp.MustCompile(`\b`+regexp.QuoteMeta(root)+`\b`).MatchString(head) && !strings.Contains(r.name, ".") {
+		if imported || s.handedIn(r) || s.is(r.tok-1, "await") || throwing.MatchString(r.name[strings.LastIndex(r.name, ".")+1:]) {
 			return true
+		}
+		for i := f.head; i < f.from; i++ {
+			if s.at(i).kind == word && s.at(i).text == r.name {
+				return true
+			}
 		}
 		if s.lang == golang && s.passesTee(r) {
 			return true
