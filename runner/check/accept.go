@@ -52,7 +52,7 @@ func (g *Gates) perform(ctx context.Context, tree string, row runner.Row, m mann
 	if err != nil {
 		return performance{}, false, fmt.Errorf("acceptance of %s: %w", row.ID, err)
 	}
-	return performance{Tree: tree, Frozen: row.AcceptanceHash(), Steps: steps, Acceptance: a}, true, nil
+	return performance{Tree: tree, Frozen: row.AcceptanceHash(), Steps: steps, Acceptance: a, hurried: m.hurry}, true, nil
 }
 
 // A manner is how a performance is made: see [Scenario].
@@ -107,18 +107,25 @@ func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n i
 
 // judgePerformances weighs repeated performances on one tree. more is how many
 // further ones it takes to come to a finding. A failure is repeated once, and
-// what passes as well as fails is a matter of luck: it is never said to pass. A
+// what passes as well as fails is a matter of luck: it is never said to pass. So is a
+// step, where runs fail that had the same patience, but not at the same step. A
 // browser that broke down says nothing; one that keeps breaking down, that there
 // is nothing to be found out.
 func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 	const sure, patience = 2, 2
 	var pass, fail, broken []finding
+	shortest, longest := -1, -1 // way that a failure came, of those that had all the patience
 	for _, p := range ps {
 		switch f := judgeAcceptance(p); f.Outcome { //nolint:exhaustive // the rest is neither
 		case "":
 			pass = append(pass, f)
 		case runner.Failed:
 			fail = append(fail, f)
+			if !p.hurried {
+				if longest = max(longest, p.Succeeded); shortest < 0 || p.Succeeded < shortest {
+					shortest = p.Succeeded
+				}
+			}
 		default:
 			broken = append(broken, f)
 		}
@@ -128,6 +135,8 @@ func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 		return flaky(fail[0], fmt.Sprintf("The acceptance passed %s and failed %s on the same tree", times(len(pass)), times(len(fail)))), 0
 	case len(broken) >= patience:
 		return broken[0], 0
+	case len(fail) >= sure && shortest < longest:
+		return flaky(fail[0], fmt.Sprintf("The acceptance failed %s on the same tree, once after %s and once after %s, so what failed there passes at times", times(len(fail)), plural(shortest, "step", "steps"), plural(longest, "step", "steps"))), 0
 	case len(fail) >= sure:
 		return fail[len(fail)-1], 0
 	case len(fail) > 0:

@@ -41,7 +41,7 @@ func (g *Gates) audit(ctx context.Context, j *judgement) error {
 	}
 	in, err := g.change(ctx, j, changed)
 	if err == nil && j.Red != "" && j.Phase != runner.Tests {
-		in.Since, err = g.since(ctx, j.Red, j.Tree)
+		in.Since, err = g.since(ctx, in.Kind, j.Red, j.Tree)
 	}
 	if err != nil {
 		return err
@@ -95,7 +95,11 @@ func judgeAudit(findings []audit.Finding, changed int) finding {
 
 // change collects what the audit looks at.
 func (g *Gates) change(ctx context.Context, j *judgement, paths []string) (audit.Input, error) {
-	in := audit.Input{Kind: kindOf, Text: j.Feature.Description + "\n" + strings.Join(j.Feature.Steps, "\n")}
+	ways, err := g.ways(ctx, j.Parent)
+	if err != nil {
+		return audit.Input{}, err
+	}
+	in := audit.Input{Kind: kindOf(ways), Text: j.Feature.Description + "\n" + strings.Join(j.Feature.Steps, "\n")}
 	for _, s := range j.Feature.Acceptance {
 		in.Acceptance = append(in.Acceptance, audit.Step{Action: s.Action, Target: s.Target, Value: s.Value, Expected: s.Expected})
 	}
@@ -106,18 +110,17 @@ func (g *Gates) change(ctx context.Context, j *judgement, paths []string) (audit
 	if known && j.ran != nil {
 		in.CasesBefore, in.CasesNow = casesRun(parent, *j.ran)
 	}
-	var err error
 	in.Changes, err = g.differences(ctx, j.Parent, j.Tree, paths)
 	return in, err
 }
 
 // since is what became of the tests after they were seen red.
-func (g *Gates) since(ctx context.Context, red, tree string) ([]audit.Change, error) {
+func (g *Gates) since(ctx context.Context, kind func(string) audit.Kind, red, tree string) ([]audit.Change, error) {
 	changed, err := g.o.Trees.Changed(ctx, red, tree)
 	if err != nil {
 		return nil, fmt.Errorf("compare %s with the tests that were seen red: %w", tree, err)
 	}
-	return g.differences(ctx, red, tree, only(changed, func(p string) bool { return kindOf(p) == audit.Test }))
+	return g.differences(ctx, red, tree, only(changed, func(p string) bool { return kind(p) == audit.Test }))
 }
 
 // differences reads paths in two trees as they are, before any setup could change
@@ -164,16 +167,16 @@ func casesRun(parent, now suite.Report) (before, after []string) {
 		return nil, nil
 	}
 	dead := now.Unloaded()
-	names := func(r suite.Report) []string {
+	names := func(cases []suite.Case) []string {
 		ran := []string{}
-		for _, c := range r.Leaves() {
+		for _, c := range cases {
 			if _, unknown := dead[c.File]; !unknown && !c.Load && !c.Weak && c.State != suite.Skip {
 				ran = append(ran, c.String())
 			}
 		}
 		return ran
 	}
-	return names(parent), names(now)
+	return names(parent.Leaves()), names(now.Cases) // a test may have others in it now
 }
 
 // draw fills in the acceptance of row and remembers the values, which nobody can
@@ -195,14 +198,16 @@ func (g *Gates) draw(row runner.Row) ([]Step, error) {
 }
 
 // kindOf is what a file is to the project, by the conventions of its ecosystem.
-func kindOf(p string) audit.Kind {
-	switch {
-	case suite.IsTest(p):
-		return audit.Test
-	case suite.IsManifest(p) || audit.Configures(p):
-		return audit.Config
+func kindOf(ways suite.Conventions) func(p string) audit.Kind {
+	return func(p string) audit.Kind {
+		switch {
+		case ways.IsTest(p):
+			return audit.Test
+		case suite.IsManifest(p) || audit.Configures(p):
+			return audit.Config
+		}
+		return audit.Implementation
 	}
-	return audit.Implementation
 }
 
 // entry reads one entry of a tree, without following links and within bounds.

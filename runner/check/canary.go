@@ -76,10 +76,14 @@ func (g *Gates) letOut(ctx context.Context, j *judgement) (c cage, err error) {
 		return c, err
 	}
 	defer done()
-	c.placed, err = g.place(dir, only(changed, suite.IsTest), mostChanged)
+	ways, err := g.ways(ctx, j.Parent)
+	if err != nil {
+		return c, err
+	}
+	c.placed, err = g.place(dir, only(changed, ways.IsTest), mostChanged)
 	if err == nil && len(c.placed) == 0 {
 		var old []string
-		if old, err = testFiles(dir); err == nil {
+		if old, err = testFiles(dir, ways); err == nil {
 			c.placed, err = g.place(dir, old, mostOld)
 		}
 	}
@@ -99,7 +103,7 @@ func (g *Gates) letOut(ctx context.Context, j *judgement) (c cage, err error) {
 const mostChanged, mostOld = 20, 3
 
 // testFiles are the test files of the tree in dir.
-func testFiles(dir string) ([]string, error) {
+func testFiles(dir string, ways suite.Conventions) ([]string, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -107,7 +111,7 @@ func testFiles(dir string) ([]string, error) {
 	defer root.Close()
 	var files []string
 	_, err = suite.AnyFile(root, func(p string) bool {
-		if suite.IsTest(p) {
+		if ways.IsTest(p) {
 			files = append(files, p)
 		}
 		return false

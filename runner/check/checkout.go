@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type prepared struct {
 	shelf *shelf // what its setup brought, unless that is in dir
 	setup error  // a [*setupError], or nil; with one, dir may be gone: it is tried again from the start
 	tests bool   // whether a file of tests is in dir
+	ways  suite.Conventions
 	used  int
 	runs  int // that go on
 }
@@ -64,12 +66,16 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 			return nil, err
 		}
 		p = &prepared{}
+		if p.ways, err = learn(dir); err != nil {
+			remove(dir)
+			return nil, err
+		}
 		p.dir, p.shelf, p.setup = g.ready(ctx, tree, dir)
 		if _, ok := errors.AsType[*setupError](p.setup); p.setup != nil && !ok {
 			remove(p.dir)
 			return nil, p.setup
 		}
-		if p.tests, err = anyTest(p.dir); err == nil && p.setup == nil {
+		if p.tests, err = anyTest(p.dir, p.ways); err == nil && p.setup == nil {
 			err = g.compile(ctx, p)
 		}
 		if err != nil {
@@ -99,13 +105,45 @@ func (g *Gates) prepare(ctx context.Context, tree string) (*prepared, error) {
 }
 
 // anyTest says whether the tree in dir holds a test file.
-func anyTest(dir string) (bool, error) {
+func anyTest(dir string, ways suite.Conventions) (bool, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return false, err
 	}
 	defer root.Close()
-	return suite.AnyFile(root, suite.IsTest)
+	return suite.AnyFile(root, func(p string) bool {
+		if !mixes(p) {
+			return ways.IsTest(p)
+		}
+		text, err := suite.ReadFile(root, p, mostSource)
+		return ways.IsTest(p) || err == nil && suite.IsMixed(p, text)
+	})
+}
+
+// learn reads what the tree in dir says of its tests.
+func learn(dir string) (suite.Conventions, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return suite.Conventions{}, err
+	}
+	defer root.Close()
+	return suite.Learn(root)
+}
+
+// ways are the conventions by which tests are told from the rest: the parent's, for
+// a candidate could declare its implementation a test.
+func (g *Gates) ways(ctx context.Context, parent string) (suite.Conventions, error) {
+	p, err := g.prepare(ctx, parent)
+	if err != nil {
+		return suite.Conventions{}, err
+	}
+	return p.ways, nil
+}
+
+// comesWithTests says whether what the tests of a feature need is in the file at p:
+// tests, the configuration of their runner, and the manifests.
+func comesWithTests(ways suite.Conventions, p string) bool {
+	return ways.Role(p) != suite.Implementation
 }
 
 // hold keeps these trees prepared until others are named.
@@ -165,7 +203,8 @@ func (g *Gates) inUse(p *prepared, n int) {
 }
 
 // mixed lays out the tree parent with those files of tree that paths name; what
-// tree does not have is removed.
+// tree does not have is removed. Of files that hold implementation and tests it
+// takes the tests.
 func (g *Gates) mixed(ctx context.Context, parent, tree string, paths []string) (dir string, done func(), err error) {
 	from, err := g.prepare(ctx, tree)
 	if err != nil {
@@ -300,6 +339,12 @@ func transplant(from, to string, paths []string) error {
 	defer src.Close()
 	defer dst.Close()
 	for _, p := range paths {
+		if mixes(p) {
+			if err := graft(src, dst, p); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := dst.RemoveAll(p); err != nil {
 			return err
 		}
@@ -315,6 +360,48 @@ func transplant(from, to string, paths []string) error {
 	}
 	return nil
 }
+
+// mixes says whether the file at p may hold implementation and tests.
+func mixes(p string) bool { return path.Ext(p) == ".rs" && !suite.IsTest(p) }
+
+// graft puts the tests within the file at p into the file of the same name in dst.
+func graft(src, dst *os.Root, p string) error {
+	was, now, err := versions(dst, src, p)
+	if err != nil {
+		return err
+	}
+	text := suite.Graft(p, was, now)
+	if text == nil || bytes.Equal(text, was) {
+		return nil
+	}
+	if err := dst.MkdirAll(path.Dir(p), 0o755); err != nil {
+		return err
+	}
+	if err := dst.RemoveAll(p); err != nil {
+		return err
+	}
+	return dst.WriteFile(p, text, 0o644)
+}
+
+// versions are the file at p in two trees; nil: there is none that could be read.
+func versions(before, after *os.Root, p string) (was, now []byte, err error) {
+	read := func(root *os.Root) ([]byte, error) {
+		info, err := root.Lstat(p)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() > mostSource) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return suite.ReadFile(root, p, mostSource)
+	}
+	if was, err = read(before); err == nil {
+		now, err = read(after)
+	}
+	return was, now, err
+}
+
+const mostSource = 4 << 20
 
 func open2(from, to string) (src, dst *os.Root, err error) {
 	if src, err = os.OpenRoot(from); err != nil {

@@ -51,6 +51,8 @@ type performance struct {
 	Frozen string `json:"acceptance_sha256"` // of what was performed, before the values were drawn
 	Steps  []Step `json:"steps"`             // as they were performed, with the values drawn for this run
 	Acceptance
+
+	hurried bool // with little patience
 }
 
 func (j *judgement) begin() { j.started, j.runs, j.took = j.now(), nil, 0 }

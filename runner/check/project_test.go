@@ -150,3 +150,66 @@ func TestOpenSaysEveryMistake(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The tests of a candidate come to the parent with what they need, and without the
+// implementation: also where both stand in one file.
+func TestMixed(t *testing.T) {
+	const code, tests = "pub fn one() -> i32 {\n    1\n}\n", "#[cfg(test)]\nmod tests {\n    #[test]\n    fn adds() {\n        assert_eq!(super::%s, 2);\n    }\n}\n"
+	parent := tree{
+		"Cargo.toml": "[package]\n", "src/lib.rs": code + strings.ReplaceAll(tests, "%s", "one() + 1"), "src/plain.rs": "pub fn p() {}\n",
+		".mocharc.yml": "spec:\n  - checks/**/*.js\n", "app.js": "old\n",
+	}
+	candidate := parent.with(tree{
+		"src/lib.rs": code + "pub fn two() -> i32 {\n    2\n}\n" + strings.ReplaceAll(tests, "%s", "two()"), "src/plain.rs": "pub fn p() { q() }\n",
+		"src/new.rs": "pub fn n() {}\n", "checks/two.js": "a test\n", "pytest.ini": "[pytest]\n", "app.js": "new\n",
+	})
+	w := newWorld(t, nil)
+	p, c := w.git.write(parent), w.git.write(candidate)
+	j := &judgement{Candidate: runner.Candidate{Parent: w.git.commit(p), Tree: c}}
+	changed, err := w.git.Changed(t.Context(), j.Parent, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ways, wrote, err := w.wrote(t.Context(), j, changed)
+	if d := cmp.Diff([]string{"checks/two.js", "src/lib.rs"}, wrote); d != "" || err != nil {
+		t.Errorf("the tests: %s %v", d, err)
+	}
+	laid := only(changed, func(p string) bool { return comesWithTests(ways, p) || mixes(p) })
+	dir, done, err := w.mixed(t.Context(), j.Parent, c, laid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	want := map[string]string{
+		"src/lib.rs": code + strings.ReplaceAll(tests, "%s", "two()"), "src/plain.rs": parent["src/plain.rs"], "src/new.rs": "",
+		"checks/two.js": "a test\n", "pytest.ini": "[pytest]\n", "app.js": "old\n",
+	}
+	for name, text := range want {
+		data, _ := os.ReadFile(filepath.Join(dir, name)) // that is not there is what is asked
+		if d := cmp.Diff(strings.Fields(text), strings.Fields(string(data))); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// What is a test the parent's configuration says, and no candidate's.
+func TestTestsByConvention(t *testing.T) {
+	s := samples(t, "node")
+	apart := tree{"checks/remove.js": s["tests"]["test/remove.test.js"]}
+	mocha := tree{".mocharc.yml": "spec:\n  - checks/**/*.js\n"}
+	for _, tt := range []struct {
+		name                string
+		parent, tests, impl tree
+		want                runner.Outcome
+		gate                string
+		says                string
+	}{
+		{"of the parent", mocha, apart, s["impl"], runner.Verified, "canaries", "1 new test fails without the feature"},
+		{"of the candidate", nil, apart.with(mocha), s["impl"], runner.Failed, "red", "No test file was added"},
+	} {
+		w := newWorld(t, func(o *Options) { o.E2E, o.Test = E2EOff, "node --test test/*.js checks/*.js" })
+		parent := s["parent"].with(tt.parent, tree{"checks/here.test.js": "import test from 'node:test';\ntest('is here', () => {});\n"})
+		v := w.judge(runner.Implement, parent, parent.with(tt.tests, tt.impl), runner.Row{ID: "remove"})
+		want(t, v, tt.want, tt.gate, tt.says)
+	}
+}

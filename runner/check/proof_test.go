@@ -108,6 +108,8 @@ func performed(results string) []performance {
 			p.Passed, p.Executed, p.Succeeded = true, 1, 1
 		case '-':
 			p.Executed, p.Failures = 1, []string{"step 1: no"}
+		case '1', '2', 'h': // fails later; h: with little patience
+			p.Executed, p.Succeeded, p.Failures, p.hurried = 3, max(1, int(r-'0')), []string{"no"}, r == 'h'
 		case 'x':
 			p.Broken = "killed"
 		}
@@ -116,7 +118,7 @@ func performed(results string) []performance {
 	return ps
 }
 
-// + passes, - fails, x the browser breaks down.
+// + passes, - fails, 1 and 2 fail after that many steps, x the browser breaks down.
 func TestJudgePerformances(t *testing.T) {
 	for _, tt := range []struct {
 		seen   string
@@ -132,6 +134,12 @@ func TestJudgePerformances(t *testing.T) {
 		{"-", 1, runner.Failed, 1},
 		{"-+", 1, runner.Inconclusive, 0},
 		{"--", 3, runner.Failed, 0},
+		{"---", 3, runner.Failed, 0},
+		{"111", 3, runner.Failed, 0},
+		{"1-1", 3, runner.Inconclusive, 0},
+		{"121", 3, runner.Inconclusive, 0},
+		{"-h", 1, runner.Failed, 0}, // had less patience
+		{"1", 1, runner.Failed, 1},
 		{"x", 3, "", 3},
 		{"xx", 3, runner.Inconclusive, 0},
 		{"x+++", 3, "", 0},
@@ -465,6 +473,9 @@ func TestEmptySuite(t *testing.T) {
 // Cases are compared as far as the runs tell.
 func TestCasesRun(t *testing.T) {
 	parent := report("a pass", "b fail", "c skip")
+	grown := report("a pass", "b pass")
+	grown.Cases = append(grown.Cases, suite.Case{File: "a.test.js", Name: "a › x", State: suite.Pass})
+	grown.Cases[0].Group = true
 	unloaded := report("x pass")
 	unloaded.Cases = append(unloaded.Cases, suite.Case{File: "a.test.js", Name: "a.test.js", Load: true, State: suite.Fail})
 	broken := report("a pass")
@@ -475,6 +486,7 @@ func TestCasesRun(t *testing.T) {
 		before, ran []string
 	}{
 		{"all", parent, report("a pass", "b pass", "d pass"), []string{"a.test.js: a", "a.test.js: b"}, []string{"a.test.js: a", "a.test.js: b", "a.test.js: d"}},
+		{"one holds others", parent, grown, []string{"a.test.js: a", "a.test.js: b"}, []string{"a.test.js: a", "a.test.js: b", "a.test.js: a › x"}},
 		{"one is skipped", parent, report("a pass", "b skip"), []string{"a.test.js: a", "a.test.js: b"}, []string{"a.test.js: a"}},
 		{"the file does not load", parent, unloaded, []string{}, []string{}},
 		{"not to be believed", parent, broken, nil, nil},

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,10 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	wrote := only(changed, suite.IsTest)
+	ways, wrote, err := g.wrote(ctx, j, changed)
+	if err != nil {
+		return err
+	}
 	parent, err := g.parent(ctx, j)
 	if err != nil {
 		return err
@@ -69,7 +73,7 @@ func (g *Gates) failing(ctx context.Context, j *judgement) error {
 	j.saw(red.on(j.Tree, ""))
 	j.ran = &red.Report
 	f := judgeRed(parent, red.Report, wrote, false)
-	if other := only(changed, func(p string) bool { return !suite.IsTest(p) && !suite.IsManifest(p) }); len(other) > 0 && !f.passed() {
+	if other := only(changed, func(p string) bool { return !comesWithTests(ways, p) && !slices.Contains(wrote, p) }); len(other) > 0 && !f.passed() {
 		f.Reason += " Besides tests this phase changed " + list(other) + ", which belongs to the next phase."
 	}
 	j.log("red.txt", j.Tree, red.Report, f)
@@ -92,7 +96,10 @@ func (g *Gates) red(ctx context.Context, j *judgement) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	wrote := only(changed, suite.IsTest)
+	_, wrote, err := g.wrote(ctx, j, changed)
+	if err != nil {
+		return err
+	}
 	red, known, err := g.redBefore(ctx, j)
 	if err == nil && !known {
 		red, err = g.withoutFeature(ctx, j, "")
@@ -130,7 +137,16 @@ func (g *Gates) redBefore(ctx context.Context, j *judgement) (recorded, bool, er
 	if err != nil {
 		return recorded{}, false, fmt.Errorf("compare %s with %s: %w", before.tree, j.Tree, err)
 	}
-	return before.recorded, len(only(wrote, ofTests)) == len(wrote) && len(only(since, ofTests)) == 0, nil
+	ways, err := g.ways(ctx, j.Parent)
+	if err != nil {
+		return recorded{}, false, err
+	}
+	within, err := g.within(ctx, before.tree, j.Tree, since)
+	if err != nil {
+		return recorded{}, false, err
+	}
+	ofTests := func(p string) bool { return comesWithTests(ways, p) }
+	return before.recorded, len(only(wrote, ofTests)) == len(wrote) && len(only(since, ofTests))+len(within) == 0, nil
 }
 
 // withoutFeature runs the tests of the candidate on the parent.
@@ -139,7 +155,12 @@ func (g *Gates) withoutFeature(ctx context.Context, j *judgement, scope string) 
 	if err != nil {
 		return recorded{}, fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
 	}
-	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, only(changed, ofTests))
+	ways, err := g.ways(ctx, j.Parent)
+	if err != nil {
+		return recorded{}, err
+	}
+	laid := only(changed, func(p string) bool { return comesWithTests(ways, p) || mixes(p) })
+	dir, done, err := g.mixed(ctx, j.Parent, j.Tree, laid)
 	if err != nil {
 		return recorded{}, err
 	}
@@ -147,8 +168,52 @@ func (g *Gates) withoutFeature(ctx context.Context, j *judgement, scope string) 
 	return g.test(ctx, g.o.Run, dir, scope)
 }
 
-// ofTests says whether the tests of a feature come with the file at p.
-func ofTests(p string) bool { return suite.IsTest(p) || suite.IsManifest(p) }
+// wrote are the test files that the candidate added or changed, by the parent's
+// conventions, with those that hold tests and implementation.
+func (g *Gates) wrote(ctx context.Context, j *judgement, changed []string) (suite.Conventions, []string, error) {
+	ways, err := g.ways(ctx, j.Parent)
+	if err != nil {
+		return ways, nil, err
+	}
+	within, err := g.within(ctx, j.Parent, j.Tree, changed)
+	return ways, append(only(changed, ways.IsTest), within...), err
+}
+
+// within are those of changed that hold tests and implementation, and whose tests
+// changed.
+func (g *Gates) within(ctx context.Context, from, to string, changed []string) ([]string, error) {
+	changed = only(changed, mixes)
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	before, err := g.export(ctx, from, "within")
+	if err != nil {
+		return nil, err
+	}
+	defer remove(before)
+	after, err := g.export(ctx, to, "within")
+	if err != nil {
+		return nil, err
+	}
+	defer remove(after)
+	old, now, err := open2(before, after)
+	if err != nil {
+		return nil, fmt.Errorf("read the change: %w", err)
+	}
+	defer old.Close()
+	defer now.Close()
+	var all []string
+	for _, p := range changed {
+		a, b, err := versions(old, now, p)
+		if err != nil {
+			return nil, fmt.Errorf("read the change: %w", err)
+		}
+		if !bytes.Equal(suite.Graft(p, a, b), suite.Graft(p, a, a)) {
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
 
 // green is the gate on the project's tests: twice in a row they pass, each time
 // in a checkout of its own of exactly the tree.
