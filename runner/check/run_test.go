@@ -227,7 +227,7 @@ func TestSetupThatFails(t *testing.T) {
 	w.o.Setup = "test -f package.json || { echo no manifest; exit 4; }"
 
 	// A parent without tests and without a manifest is where a project begins.
-	v = w.judge(runner.Tests, tree{"README.md": "x"}, tree{"package.json": `{"type": "module"}`}.with(tree{"test/a.test.js": "import test from 'node:test';\nimport { a } from '../a.js';\ntest('a', () => a());\n"}), runner.Row{ID: "x"})
+	v = w.judge(runner.Tests, tree{"README.md": "x"}, tree{"package.json": `{"type": "module"}`}.with(tree{"test/a.test.js": "import assert from 'node:assert';\nimport test from 'node:test';\nimport { a } from '../a.js';\ntest('a', () => assert.equal(a(), 1));\n"}), runner.Row{ID: "x"})
 	want(t, v, runner.Red, "red")
 
 	// One with tests that cannot be set up is for a person to mend.
