@@ -105,8 +105,11 @@ func TestChromiumKilled(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		court := newCourt(t)
 		killed := 0
+		var mu sync.Mutex // acceptances are performed side by side
 		killer := &watched{Browser: court.browser}
 		killer.before = func(ctx context.Context, app check.App, _ int) {
+			mu.Lock()
+			defer mu.Unlock()
 			if _, err := os.Stat(filepath.Join(app.Dir, "test", "pins.test.js")); err != nil || killed > 0 && !always {
 				return // the parent, or one was enough
 			}

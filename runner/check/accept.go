@@ -72,7 +72,7 @@ type accepted struct {
 // it is wanted more than once or fails, of the last time.
 func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted int) (accepted, error) {
 	var ps []performance
-	for {
+	for round := 0; ; round++ {
 		f, more := judgePerformances(ps, wanted)
 		if more == 0 {
 			return accepted{f, ps}, nil
@@ -88,7 +88,10 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 		if !ok {
 			return accepted{failed("", "The acceptance of %s cannot be performed: nothing says how the application is started. Give package.json a start script (or a Go main package, or a Procfile with a web line).", row.ID), ps}, nil
 		}
-		ps = append(ps, batch...)
+		for _, p := range batch {
+			p.round = round
+			ps = append(ps, p)
+		}
 	}
 }
 
@@ -114,7 +117,8 @@ func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n i
 func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 	const sure, patience = 2, 2
 	var pass, fail, broken []finding
-	shortest, longest := -1, -1 // way that a failure came, of those that had all the patience
+	breakdowns := map[int]bool{} // by round
+	shortest, longest := -1, -1  // way that a failure came, of those that had all the patience
 	for _, p := range ps {
 		switch f := judgeAcceptance(p); f.Outcome { //nolint:exhaustive // the rest is neither
 		case "":
@@ -128,12 +132,13 @@ func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 			}
 		default:
 			broken = append(broken, f)
+			breakdowns[p.round] = true
 		}
 	}
 	switch {
 	case len(pass) > 0 && len(fail) > 0:
 		return flaky(fail[0], fmt.Sprintf("The acceptance passed %s and failed %s on the same tree", times(len(pass)), times(len(fail)))), 0
-	case len(broken) >= patience:
+	case len(breakdowns) >= patience:
 		return broken[0], 0
 	case len(fail) >= sure && shortest < longest:
 		return flaky(fail[0], fmt.Sprintf("The acceptance failed %s on the same tree, once after %s and once after %s, so what failed there passes at times", times(len(fail)), plural(shortest, "step", "steps"), plural(longest, "step", "steps"))), 0
@@ -256,6 +261,7 @@ func (g *Gates) onParent(ctx context.Context, j *judgement) (parentRun, error) {
 			run.finding = finding{}
 			break
 		}
+		p.round = len(run.performances)
 		run.performances = append(run.performances, p)
 	}
 	if run.Outcome != runner.Inconclusive {

@@ -61,7 +61,7 @@ func TestAcceptance(t *testing.T) {
 		{"start script removed", runner.Implement, parent, built.with(tree{"package.json": noStart}), removing(), E2EAuto, runner.Failed, "acceptance", []string{"start script"}, 1},
 		{"parent cannot be started", runner.Implement, parent.with(tree{"package.json": noStart}), built, removing(), E2EAuto, runner.Verified, "canaries", []string{"no application that could be started"}, 3},
 		{"flaky", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "flaky")), removing(), E2EAuto, runner.Inconclusive, "acceptance", []string{"flaky"}, 3},
-		{"browser breaks down", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 9")), removing(), E2EAuto, runner.Inconclusive, "acceptance", []string{"target closed"}, 3},
+		{"browser breaks down", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 9")), removing(), E2EAuto, runner.Inconclusive, "acceptance", []string{"target closed"}, 6},
 		{"browser breaks down once", runner.Implement, parent.with(tree{"package.json": noStart}), built.with(page(s["impl"]["page.txt"] + "breaks 1\nshows Notes")), showing2(), E2EAuto, runner.Verified, "canaries", nil, 4},
 		{"browser breaks down on the parent", runner.Tests, parent.with(page("breaks 9")), parent.with(s["tests"], page("breaks 9")), removing(), E2EAuto, runner.Inconclusive, "already", []string{"target closed"}, 2},
 		{"flaky on the parent", runner.Tests, parent.with(page(s["impl"]["page.txt"] + "flaky")), parent.with(s["tests"]), removing(), E2EAuto, runner.Red, "red", nil, 1},

@@ -53,6 +53,7 @@ type performance struct {
 	Acceptance
 
 	hurried bool // with little patience
+	round   int  // those of one round were made at once, in one browser
 }
 
 func (j *judgement) begin() { j.started, j.runs, j.took = j.now(), nil, 0 }

@@ -101,8 +101,8 @@ func TestGreenTwice(t *testing.T) {
 
 func performed(results string) []performance {
 	var ps []performance
-	for _, r := range results {
-		p := performance{Steps: []Step{{Step: 1, Action: "goto"}}, Acceptance: Acceptance{Feature: "f"}}
+	for i, r := range results {
+		p := performance{Steps: []Step{{Step: 1, Action: "goto"}}, Acceptance: Acceptance{Feature: "f"}, round: i}
 		switch r {
 		case '+':
 			p.Passed, p.Executed, p.Succeeded = true, 1, 1
@@ -150,6 +150,22 @@ func TestJudgePerformances(t *testing.T) {
 		if f.Outcome != tt.want || more != tt.more {
 			t.Errorf("%q of %d: %q, %d more; want %q, %d", tt.seen, tt.wanted, f.Outcome, more, tt.want, tt.more)
 		}
+	}
+}
+
+// One browser that breaks down takes along all that is performed in it.
+func TestBreakdownsCountByRounds(t *testing.T) {
+	ps := performed("xxx")
+	for i := range ps {
+		ps[i].round = 0
+	}
+	if f, more := judgePerformances(ps, 3); f.Outcome != "" || more != 3 {
+		t.Errorf("after one breakdown: %q, %d more", f.Outcome, more)
+	}
+	again := performed("x")
+	again[0].round = 1
+	if f, more := judgePerformances(append(ps, again...), 3); f.Outcome != runner.Inconclusive || more != 0 {
+		t.Errorf("after two breakdowns: %q, %d more", f.Outcome, more)
 	}
 }
 
