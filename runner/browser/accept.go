@@ -25,7 +25,8 @@ type run struct {
 	limits   Limits
 	label    string // of the step at work
 	traced   bool
-	looks    bool                   // for barriers
+	looks    bool // for barriers
+	now      func() time.Time
 	hurry    bool                   // what a quiet page does not show is not waited for
 	shot     atomic.Pointer[[]byte] // of the last screenshot step
 	at       string                 // where the last visitor was
@@ -90,7 +91,7 @@ func (b *Browser) perform(ctx context.Context, srv *server, sc check.Scenario, a
 		acc.Broken = brief(err)
 		return nil
 	}
-	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc), hurry: sc.Hurry}
+	r := &run{session: s, server: srv, limits: b.o.Limits, traced: b.suspect(sc.Feature), looks: b.looks(sc), hurry: sc.Hurry, now: b.o.Now}
 	defer func() { r.close() }() // the visitor may be another by then
 	if r.traced {
 		if err := r.trace(ctx, r.limits); err != nil {

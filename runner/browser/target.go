@@ -234,9 +234,9 @@ func (r *run) poll(ctx context.Context, limit time.Duration, done func() (bool, 
 			return false, err
 		}
 		if n := r.asked.Load(); since.IsZero() || now != shown || n != asked || r.answered.Load() < n {
-			since, shown, asked = time.Now(), now, n
+			since, shown, asked = r.now(), now, n
 		}
-		given = time.Since(since) > quiet
+		given = r.now().Sub(since) > quiet
 		return given, nil
 	})
 	if given && err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -24,13 +25,13 @@ func (g *Gates) compile(ctx context.Context, p *prepared) error {
 	defer root.Close()
 	suites, err := suite.Find(root, g.o.Test)
 	if err != nil {
-		return nil //nolint:nilerr // whoever runs them says so
+		return nil // whoever runs them says so
 	}
 	c, err := suite.Compile(root, suites)
 	if err != nil || c.Script == "" || g.compiled[c.Key] {
 		return err
 	}
-	command := sandbox.Command{Argv: []string{"sh", "-c", c.Script}, Dir: p.dir, Env: g.o.Env, Read: append(g.o.Read[:len(g.o.Read):len(g.o.Read)], g.shelfDirs()...), Timeout: g.o.Timeout}
+	command := sandbox.Command{Argv: []string{"sh", "-c", c.Script}, Dir: p.dir, Env: g.o.Env, Read: slices.Concat(g.o.Read, g.shelfDirs()), Timeout: g.o.Timeout}
 	if home := p.home(); home != "" {
 		env, read := lentBy(home)
 		command.Env, command.Read = append(env, command.Env...), append(command.Read, read...)

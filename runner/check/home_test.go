@@ -29,7 +29,7 @@ func TestHomeOfTheSetup(t *testing.T) {
 			t.Run(name+", "+setup, func(t *testing.T) {
 				bin, _ := fakeNpm(t, leaves)
 				for d := bin; own != nil && d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
-					if err := os.Chmod(d, 0o777); err != nil { //nolint:gosec // another user counts there
+					if err := os.Chmod(d, 0o777); err != nil { // another user counts there
 						t.Fatal(err)
 					}
 				}

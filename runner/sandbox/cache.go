@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,7 +42,7 @@ func (s *Sandbox) Compile(ctx context.Context, c Command) (Output, error) {
 	defer leave()
 	c.Judge, c.Place, c.Net = true, dir, None
 	// A directory of another system for versions is not to be asked, either.
-	c.Env = append(c.Env[:len(c.Env):len(c.Env)], "GOENV=off", "GOFLAGS=-buildvcs=false", "GOTOOLCHAIN=local", "GOPROXY=off")
+	c.Env = append(slices.Clip(c.Env), "GOENV=off", "GOFLAGS=-buildvcs=false", "GOTOOLCHAIN=local", "GOPROXY=off")
 	out, err := s.Run(ctx, c)
 	if err != nil || out.Cancelled {
 		return out, err

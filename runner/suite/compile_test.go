@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,9 +56,7 @@ func TestCompileKey(t *testing.T) {
 	key := func(change map[string]string) string {
 		files := map[string]string{}
 		for _, m := range []map[string]string{base, change} {
-			for name, text := range m {
-				files[name] = text
-			}
+			maps.Copy(files, m)
 		}
 		c, err := Compile(rooted(t, files), nil)
 		if err != nil || c.Key == "" {
