@@ -87,14 +87,19 @@ func TestBrowserThatIsKilled(t *testing.T) {
 		go killWhenLoaded(t, b, app, which)
 		acc := accept(t, b, app, step("goto", "", "/", ""), step("fill", "label=Title", "x", ""), step("click", "#add", "", ""),
 			step("wait_for", "text=never", "", ""))
-		want := "the browser ended: step 4 (wait_for text=never): "
+		how := "the browser ended: "
 		if which == "renderer" {
-			want = "the page crashed: step 4 (wait_for text=never): "
+			how = "the page crashed: "
+		}
+		// The application has its book before the click knows that it is over.
+		want, executed := how+"step 4 (wait_for text=never): ", 4
+		if strings.HasPrefix(acc.Broken, how+"step 3 (click #add): ") {
+			want, executed = how+"step 3 (click #add): ", 3
 		}
 		if acc.Passed || len(acc.Failures) != 0 || !strings.HasPrefix(acc.Broken, want) {
 			t.Errorf("%s killed: passed %t, failures %q, broken %q", which, acc.Passed, acc.Failures, acc.Broken)
 		}
-		if acc.Executed != 4 || acc.Succeeded != 3 || !strings.Contains(acc.Server, "POST") {
+		if acc.Executed != executed || acc.Succeeded != executed-1 || !strings.Contains(acc.Server, "POST") {
 			t.Errorf("%s killed: %d executed, %d succeeded, %s", which, acc.Executed, acc.Succeeded, acc.Server)
 		}
 	}
