@@ -25,8 +25,7 @@ type run struct {
 	limits   Limits
 	label    string // of the step at work
 	traced   bool
-	looks    bool // for barriers
-	now      func() time.Time
+	looks    bool                   // for barriers
 	hurry    bool                   // what a quiet page does not show is not waited for
 	shot     atomic.Pointer[[]byte] // of the last screenshot step
 	at       string                 // where the last visitor was
@@ -35,6 +34,7 @@ type run struct {
 	allowed  []string               // errors that the console may hold contain one of these
 	// restarted says that the application was, on the way.
 	restarted bool
+	now       func() time.Time
 }
 
 // Accept performs a scenario against app. See [check.Browser].

@@ -201,11 +201,7 @@ func assertAttr(ctx context.Context, r *run, st check.Step, limit time.Duration)
 func assertNoErrors(ctx context.Context, r *run, _ check.Step, _ time.Duration) error {
 	// What the page has logged arrives before its answer to a question asked
 	// later; what it is about to log is given a moment.
-	settle := time.NewTimer(200 * time.Millisecond)
-	defer settle.Stop()
-	select {
-	case <-settle.C:
-	case <-ctx.Done():
+	if !pause(ctx, 200*time.Millisecond) {
 		return context.Cause(ctx)
 	}
 	if _, err := r.page.Title(); err != nil {

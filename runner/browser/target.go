@@ -229,12 +229,12 @@ func (r *run) poll(ctx context.Context, limit time.Duration, done func() (bool, 
 			since = time.Time{}
 			return ok, err
 		}
-		now, err := r.page.Content()
+		shows, err := r.page.Content()
 		if err != nil {
 			return false, err
 		}
-		if n := r.asked.Load(); since.IsZero() || now != shown || n != asked || r.answered.Load() < n {
-			since, shown, asked = r.now(), now, n
+		if n := r.asked.Load(); since.IsZero() || shows != shown || n != asked || r.answered.Load() < n {
+			since, shown, asked = r.now(), shows, n
 		}
 		given = r.now().Sub(since) > quiet
 		return given, nil

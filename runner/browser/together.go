@@ -57,23 +57,24 @@ func (r *run) together(ctx context.Context, a row) error {
 	if len(a.steps) < 2 { // one alone contradicts nothing
 		return nil
 	}
-	times := sweeps
+	made := 0
 	if !a.waited {
-		times-- // they held one right after the other
+		made = 1 // they held one right after the other
 	}
-	err := r.sweep(ctx, a.steps, times)
+	err := r.sweep(ctx, a.steps, made)
 	if _, unsteady := errors.AsType[*fault](err); !unsteady {
 		return err
 	}
 	if pause(ctx, settling) {
-		err = r.sweep(ctx, a.steps, sweeps)
+		err = r.sweep(ctx, a.steps, 0)
 	}
 	return err
 }
 
-func (r *run) sweep(ctx context.Context, steps []check.Step, times int) error {
-	for i := range times {
-		if (i > 0 || times < sweeps) && !pause(ctx, between) {
+// sweep makes the looks at steps that have not been made yet.
+func (r *run) sweep(ctx context.Context, steps []check.Step, made int) error {
+	for i := made; i < sweeps; i++ {
+		if i > 0 && !pause(ctx, between) {
 			return context.Cause(ctx)
 		}
 		for _, st := range steps {

@@ -95,7 +95,8 @@ func (g *Gates) accept(ctx context.Context, tree string, row runner.Row, wanted 
 	}
 }
 
-// performAll performs the acceptance of row n times, each time on a checkout of its own with data of its own, all but the last one plainly.
+// performAll performs the acceptance of row n times, each time on a checkout of
+// its own with data of its own, all but the last one plainly.
 func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n int, last manner) ([]performance, bool, error) {
 	ps, oks, errs := make([]performance, n), make([]bool, n), make([]error, n)
 	var wg sync.WaitGroup
@@ -112,8 +113,8 @@ func (g *Gates) performAll(ctx context.Context, tree string, row runner.Row, n i
 // further ones it takes to come to a finding. A failure is repeated once, and
 // what passes as well as fails is a matter of luck: it is never said to pass. So is a
 // step, where runs fail that had the same patience, but not at the same step. A
-// browser that broke down says nothing; one that keeps breaking down, that there
-// is nothing to be found out.
+// browser that broke down says nothing, of all that was performed in it at once;
+// one that keeps breaking down, that there is nothing to be found out.
 func judgePerformances(ps []performance, wanted int) (f finding, more int) {
 	const sure, patience = 2, 2
 	var pass, fail, broken []finding

@@ -123,40 +123,27 @@ func (g *Gates) since(ctx context.Context, kind func(string) audit.Kind, red, tr
 	return g.differences(ctx, red, tree, only(changed, func(p string) bool { return kind(p) == audit.Test }))
 }
 
-// differences reads paths in two trees as they are, before any setup could change
-// what is read.
+// differences reads paths in two trees.
 func (g *Gates) differences(ctx context.Context, from, to string, paths []string) ([]audit.Change, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}
-	before, err := g.export(ctx, from, "audit")
-	if err != nil {
-		return nil, err
-	}
-	defer remove(before)
-	after, err := g.export(ctx, to, "audit")
-	if err != nil {
-		return nil, err
-	}
-	defer remove(after)
-	old, now, err := open2(before, after)
-	if err != nil {
-		return nil, fmt.Errorf("read the change: %w", err)
-	}
-	defer old.Close()
-	defer now.Close()
 	var all []audit.Change
-	for _, p := range paths {
-		c := audit.Change{Path: p}
-		if c.Before, err = entry(old, p); err == nil {
-			c.After, err = entry(now, p)
+	err := g.compared(ctx, from, to, func(old, now *os.Root) error {
+		for _, p := range paths {
+			c := audit.Change{Path: p}
+			var err error
+			if c.Before, err = entry(old, p); err == nil {
+				c.After, err = entry(now, p)
+			}
+			if err != nil {
+				return err
+			}
+			all = append(all, c)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read the change: %w", err)
-		}
-		all = append(all, c)
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // casesRun names the cases that ran on the parent and those that run now, as far as

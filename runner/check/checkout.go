@@ -259,6 +259,31 @@ func (g *Gates) export(ctx context.Context, tree, kind string) (string, error) {
 	return dir, nil
 }
 
+// compared lays two trees out as they are, before any setup could change what is
+// read, and hands both to read.
+func (g *Gates) compared(ctx context.Context, from, to string, read func(old, now *os.Root) error) error {
+	before, err := g.export(ctx, from, "compared")
+	if err != nil {
+		return err
+	}
+	defer remove(before)
+	after, err := g.export(ctx, to, "compared")
+	if err != nil {
+		return err
+	}
+	defer remove(after)
+	old, now, err := open2(before, after)
+	if err == nil {
+		defer old.Close()
+		defer now.Close()
+		err = read(old, now)
+	}
+	if err != nil {
+		return fmt.Errorf("read the change: %w", err)
+	}
+	return nil
+}
+
 func (g *Gates) setUp(ctx context.Context, tree, dir string) error {
 	if err := g.o.Own(dir); err != nil {
 		return fmt.Errorf("own checkout of %s: %w", tree, err)
@@ -291,26 +316,10 @@ func (g *Gates) scratch(kind string) (string, error) {
 	return dir, nil
 }
 
-// remove drops a checkout with its place. What cannot be removed costs disk and
-// nothing else.
+// remove drops a checkout with its place.
 func remove(dir string) {
-	for _, d := range []string{dir, placeOf(dir)} {
-		if os.RemoveAll(d) == nil {
-			continue
-		}
-		// Without root, directories that are closed have to be opened: Go's modules
-		// lie in such.
-		if root, err := os.OpenRoot(d); err == nil {
-			_ = fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
-				if err == nil && e.IsDir() {
-					_ = root.Chmod(p, 0o700)
-				}
-				return nil
-			})
-			root.Close()
-		}
-		_ = os.RemoveAll(d)
-	}
+	sandbox.Remove(dir)
+	sandbox.Remove(placeOf(dir))
 }
 
 // copyTree copies what is in from into to, which is empty. Both may hold

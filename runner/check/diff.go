@@ -20,26 +20,16 @@ func (g *Gates) diff(ctx context.Context, from, to string, most int) (string, er
 	if err != nil {
 		return "", fmt.Errorf("compare %s with %s: %w", from, to, err)
 	}
-	before, err := g.export(ctx, from, "diff")
-	if err != nil {
-		return "", err
-	}
-	defer remove(before)
-	after, err := g.export(ctx, to, "diff")
-	if err != nil {
-		return "", err
-	}
-	defer remove(after)
-	old, now, err := open2(before, after)
-	if err != nil {
-		return "", fmt.Errorf("read the change: %w", err)
-	}
-	defer old.Close()
-	defer now.Close()
 	paths = append(only(paths, suite.IsTest), only(paths, func(p string) bool { return !suite.IsTest(p) })...)
 	var b strings.Builder
-	for _, p := range paths {
-		fmt.Fprintf(&b, "--- %s\n+++ %s\n%s", p, p, hunks(lines(old, p), lines(now, p)))
+	err = g.compared(ctx, from, to, func(old, now *os.Root) error {
+		for _, p := range paths {
+			fmt.Fprintf(&b, "--- %s\n+++ %s\n%s", p, p, hunks(lines(old, p), lines(now, p)))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
 	}
 	return limit(b.String(), most), nil
 }

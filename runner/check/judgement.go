@@ -52,7 +52,7 @@ type performance struct {
 	Steps  []Step `json:"steps"`             // as they were performed, with the values drawn for this run
 	Acceptance
 
-	hurried bool // with little patience
+	hurried bool // not with all the patience
 	round   int  // those of one round were made at once, in one browser
 }
 

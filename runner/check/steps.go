@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -186,33 +187,20 @@ func (g *Gates) within(ctx context.Context, from, to string, changed []string) (
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	before, err := g.export(ctx, from, "within")
-	if err != nil {
-		return nil, err
-	}
-	defer remove(before)
-	after, err := g.export(ctx, to, "within")
-	if err != nil {
-		return nil, err
-	}
-	defer remove(after)
-	old, now, err := open2(before, after)
-	if err != nil {
-		return nil, fmt.Errorf("read the change: %w", err)
-	}
-	defer old.Close()
-	defer now.Close()
 	var all []string
-	for _, p := range changed {
-		a, b, err := versions(old, now, p)
-		if err != nil {
-			return nil, fmt.Errorf("read the change: %w", err)
+	err := g.compared(ctx, from, to, func(old, now *os.Root) error {
+		for _, p := range changed {
+			a, b, err := versions(old, now, p)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(suite.Graft(p, a, b), suite.Graft(p, a, a)) {
+				all = append(all, p)
+			}
 		}
-		if !bytes.Equal(suite.Graft(p, a, b), suite.Graft(p, a, a)) {
-			all = append(all, p)
-		}
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // green is the gate on the project's tests: twice in a row they pass, each time

@@ -63,7 +63,7 @@ func (s *Sandbox) lodging() (dir string, leave func(), err error) {
 	if dir, err = os.MkdirTemp(s.places, "place-"); err != nil {
 		return "", nil, fmt.Errorf("make a place for a judged command: %w", err)
 	}
-	leave = func() { clear(dir) }
+	leave = func() { Remove(dir) }
 	if err := errors.Join(os.Chmod(dir, 0o755), s.Place(dir)); err != nil { //nolint:gosec // the judge must pass; what is in it is closed
 		leave()
 		return "", nil, err
@@ -71,9 +71,10 @@ func (s *Sandbox) lodging() (dir string, leave func(), err error) {
 	return dir, leave, nil
 }
 
-// clear removes a directory in which a command may have closed some. What cannot
-// be removed costs disk and nothing else: nobody is given it again.
-func clear(dir string) {
+// Remove removes a directory in which a command may have closed some: without root
+// they have to be opened first, and Go's modules lie in such. What cannot be
+// removed costs disk and nothing else: nobody is given it again.
+func Remove(dir string) {
 	if os.RemoveAll(dir) == nil {
 		return
 	}

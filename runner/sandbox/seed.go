@@ -31,10 +31,10 @@ const (
 
 // Warm gives the agent's commands, and each place of what judges them, a Go build
 // cache with packages (patterns of go list; std is the standard library) from the
-// seed in keep, which it makes the first
-// time. Call it before any other command is run. It does nothing where there is
-// no Go, or where nothing would hold commands off the seed. Without it they
-// compile for themselves, so an error costs time only.
+// seed in keep, which it makes the first time. Call it before any other command is
+// run. It does nothing where there is no Go, or where nothing would hold commands
+// off the seed. Without it they compile for themselves, so an error costs time
+// only.
 func (s *Sandbox) Warm(ctx context.Context, keep string, packages ...string) error {
 	if !s.rung.confine {
 		return nil
