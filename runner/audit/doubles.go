@@ -20,13 +20,7 @@ func (a *auditor) doubles() {
 		if s == nil || c.kind != Test || s.lang != js && s.lang != python {
 			continue
 		}
-		var mine []*testcase
-		for i := range s.tests {
-			if t := &s.tests[i]; !t.helper && a.touched(c, t) {
-				mine = append(mine, t)
-			}
-		}
-		real := a.imported(c)
+		mine, real := a.ours(c), a.imported(c)
 		if len(mine) == 0 || len(real) == 0 {
 			continue
 		}
@@ -179,15 +173,5 @@ func (a *auditor) borrowed(c *change, real map[string]*change, mine []*testcase)
 
 // onlyProof says whether no other test file of the change proves anything.
 func (a *auditor) onlyProof(c *change) bool {
-	for _, o := range a.changes {
-		if o == c || o.after == nil || o.kind != Test {
-			continue
-		}
-		for i := range o.after.tests {
-			if t := &o.after.tests[i]; !t.helper && a.touched(o, t) && a.proves(declared{o, o.after, t}) {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(a.changes, func(o *change) bool { return o != c && a.provesAny(o) })
 }

@@ -309,6 +309,9 @@ func without(a, b []row) []row {
 	return rest
 }
 
+// part is what is put after a list to go over some of it.
+var part = regexp.MustCompile(`^ (\. (slice|filter|splice|take) \(|\[ .*:)`)
+
 var numerals = regexp.MustCompile(`\b\d[\d_]*\b`)
 
 // heads are the heads of the loops between two tokens, with their lines.
@@ -349,9 +352,8 @@ func (a *auditor) loopsLess(c *change, old *testcase, d declared) {
 			if _, same := before[n]; same {
 				continue
 			}
-			rest, part := strings.CutPrefix(n, h)
-			part = part && regexp.MustCompile(`^ (\. (slice|filter|splice|take) \(|\[ .*:)`).MatchString(rest)
-			if part || fewer(h, n) {
+			rest, more := strings.CutPrefix(n, h)
+			if more && part.MatchString(rest) || fewer(h, n) {
 				a.find("fewer-inputs", Failed, d.c, line, "The test %q goes over less than before: `%s` it was. Put it back; if the feature contradicts it, use cannot_complete with kind conflict.", shorten(old.name), shorten(h))
 			}
 		}

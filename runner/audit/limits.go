@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -145,7 +144,7 @@ func raised(c *change, text string) (was string, ok bool) {
 	for _, l := range c.old {
 		if n := numeral.FindString(l); n != "" && n != m && strings.Replace(l, n, m, 1) == text {
 			if before, err := strconv.ParseFloat(strings.ReplaceAll(n, "_", ""), 64); err == nil && before > 0 && now > before {
-				return fmt.Sprint(n), true
+				return n, true
 			}
 		}
 	}

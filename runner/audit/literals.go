@@ -211,13 +211,7 @@ func (a *auditor) examples() {
 	}
 	var all []example
 	for _, c := range a.changes {
-		if c.kind != Test || c.after == nil {
-			continue
-		}
-		for _, t := range c.after.tests {
-			if t.helper || !a.touched(c, &t) {
-				continue
-			}
+		for _, t := range a.ours(c) {
 			for _, x := range t.asserts {
 				if n := len(x.literals); n >= 2 && x.strength == exact {
 					all = append(all, example{x.literals[:n-1], x.literals[n-1]}, example{x.literals[1:], x.literals[0]})

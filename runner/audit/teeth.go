@@ -235,11 +235,7 @@ func (a *auditor) helpers() {
 		if s == nil || c.kind != Test || s.lang != js && s.lang != golang && s.lang != python {
 			continue
 		}
-		for i := range s.tests {
-			t := &s.tests[i]
-			if t.helper || !a.touched(c, t) {
-				continue
-			}
+		for _, t := range a.ours(c) {
 			for _, r := range s.refsIn(t.from, t.to) {
 				if !r.call || s.fuel <= 0 || r.tok == t.from || !s.claims(r) && !(s.lang == golang && s.passesTee(r)) {
 					continue

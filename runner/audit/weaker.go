@@ -344,10 +344,7 @@ func abs(n int) int { return max(n, -n) }
 
 // missing is what of want is not in have, each as often as it is wanted.
 func missing(want, have []string) []string {
-	n := map[string]int{}
-	for _, h := range have {
-		n[h]++
-	}
+	n := tally(have)
 	var lack []string
 	for _, w := range want {
 		if n[w]--; n[w] < 0 {
@@ -410,6 +407,20 @@ func (a *auditor) touched(c *change, t *testcase) bool {
 		}
 	}
 	return false
+}
+
+// ours are the tests of c that the change added or touched.
+func (a *auditor) ours(c *change) []*testcase {
+	if c.after == nil || c.kind != Test {
+		return nil
+	}
+	var all []*testcase
+	for i := range c.after.tests {
+		if t := &c.after.tests[i]; !t.helper && a.touched(c, t) {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 func (a *auditor) isFresh(c *change, line int) bool { return c.fresh[line] }
