@@ -51,6 +51,8 @@ func TestTAP(t *testing.T) {
 		{"more than planned", "1..1\nok 1 a\nok 2 b\n", 0, nil, "planned 1 tests and reported 2"},
 		{"out of order", "1..2\nok 2 a\nok 1 b\n", 0, nil, "out of order"},
 		{"numbered twice", "1..2\nok 1 a\nok 1 a\n", 0, nil, "out of order"},
+		{"run again", "TAP version 13\nnot ok 1 a\n1..1\nTAP version 13\nok 1 a\n1..1\n", 0, nil, "runs its tests more than once"},
+		{"run again, and misnumbered", "TAP version 13\nok 1 a\nok 2 b\nnot ok 2 c\n1..2\nTAP version 13\nok 1 a\n1..1\n", 0, nil, "runs its tests more than once"},
 		{"two plans", "1..1\nok 1 a\n1..1\n", 0, nil, "two plans"},
 		{"bail out", "1..2\nok 1 a\nBail out! no database\n", 1, nil, "gave up"},
 		{"none", "1..0 # SKIP no tests\n", 0, nil, ""},

@@ -87,6 +87,10 @@ func parseTAP(log, dir string) Report {
 			s, last = stream{file: m[1], planned: -1}, -1
 			continue
 		}
+		if tapVersion.MatchString(line) && (s.points > 0 || s.planned >= 0) {
+			// Said before whatever else is odd about the streams: it is their reason.
+			r.Broken = fmt.Sprintf("a second TAP stream%s follows the first: the command runs its tests more than once, and retries prove nothing", of(s.file))
+		}
 		if m := tapPlan.FindStringSubmatch(line); m != nil {
 			n, err := strconv.Atoi(m[1])
 			if err != nil || s.planned >= 0 {
