@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
 // A config is all that a person may set. What parse returns is right; nothing
@@ -29,6 +30,7 @@ type config struct {
 	ReasoningEffort  string
 	Prices           string
 	ContextWindow    int
+	Bands            agent.Bands // of the context window
 	GitHubToken      secret
 	Loop             string
 	Base             string
@@ -74,6 +76,7 @@ var inputs = []input{
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
 	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high.", text(func(c *config) *string { return &c.Prices })},
 	{"context-window", "128000", "a number from 8000 to 10000000", "Tokens that the model can hold.", number(8000, 10_000_000, func(c *config, n int) { c.ContextWindow = n })},
+	{"context-bands", "50,75,85,90", "four rising percentages from 10 to 95", "Of the window, where the model is told, the conversation is shortened, a fresh session goes on, and shortening no longer asks the model.", setBands},
 	{"github-token", "", "a token", "The job's own by default.", secretText(func(c *config) *secret { return &c.GitHubToken })},
 	{"loop", "main", "a name of letters, digits, - and _", "The loop's name; two loops in one repository need two.", setLoop},
 	{"base", "", "a branch", "The branch to start from; the default branch by default.", setBranch},
@@ -288,6 +291,23 @@ func setContinuation(c *config, v string) error {
 func setMode(c *config, v string) error {
 	c.LoopConfig.Mode = runner.Mode(v)
 	return among(v, "run", "session", "continue")
+}
+
+func setBands(c *config, v string) error {
+	var p [4]int
+	fields := strings.Split(v, ",")
+	if len(fields) != len(p) {
+		return errNot
+	}
+	for i, f := range fields {
+		n, err := strconv.Atoi(strings.TrimSpace(f))
+		if err != nil || n < 10 || n > 95 || i > 0 && n < p[i-1] {
+			return errNot
+		}
+		p[i] = n
+	}
+	c.Bands = agent.Bands{Warn: p[0], Compact: p[1], HandOff: p[2], Emergency: p[3]}
+	return nil
 }
 
 func setCost(c *config, v string) error {

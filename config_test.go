@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
 func lookupIn(values map[string]string) func(string) string {
@@ -33,7 +34,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if c.StateBranch != "refs/heads/autonomous-loop-state/main" || c.workBranch() != "refs/heads/autonomous-loop/main" {
 		t.Errorf("branches %s and %s", c.StateBranch, c.workBranch())
 	}
-	if c.SessionMinutes != 50*time.Minute || c.Spec != "SPEC.md" || c.Isolation != "auto" || c.PullRequest != "draft" || !c.TDD || c.E2E != "auto" {
+	if c.SessionMinutes != 50*time.Minute || c.Spec != "SPEC.md" || c.Isolation != "auto" || c.PullRequest != "draft" || !c.TDD || c.E2E != "auto" || c.Bands != agent.DefaultBands {
 		t.Errorf("config %+v", c)
 	}
 }
@@ -42,7 +43,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	_, err := parseConfig(lookupIn(map[string]string{
 		"max-sessions": "ten", "token-budget": "-1", "continuation": "sometimes", "mode": "fast", "loop": "../x", "base": "-f",
 		"state-branch": "main", "base-url": "http://models.example.com/v1", "cost-budget": "NaN", "tdd": "yes", "auto-checkpoint": "1",
-		"model": "script:", "session-minutes": "9",
+		"model": "script:", "session-minutes": "9", "context-bands": "50,40,85,90",
 	}))
 	if err == nil {
 		t.Fatal("no error")
@@ -51,6 +52,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 		`input max-sessions: "ten" is not a number from 1 to 1000`, `input token-budget: "-1"`, "input continuation", "input mode", "input loop",
 		"input base:", "input state-branch", "input base-url", "a key would travel in the clear", "input cost-budget", "input tdd",
 		"input auto-checkpoint", "input model", "input session-minutes",
+		`input context-bands: "50,40,85,90" is not four rising percentages`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("it does not say %q:\n%v", want, err)

@@ -205,7 +205,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
-		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Intake: intake, Event: turn, Transcript: &journal.transcript}),
+		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Bands: c.Bands, Intake: intake, Event: turn, Transcript: &journal.transcript}),
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
 		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {

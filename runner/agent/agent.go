@@ -13,8 +13,9 @@ type Options struct {
 	Model Model
 	Tools Toolbox
 
-	Turns  int // most turns of one phase; 0: 80
-	MaxOut int // most tokens of one reply; 0: 8192
+	Turns  int   // most turns of one phase; 0: 80
+	MaxOut int   // most tokens of one reply; 0: 8192
+	Bands  Bands // of the window; zero: [DefaultBands]
 
 	Intake  string // the project's own instructions (AGENTS.md or the like), quoted as data
 	RepoMap string // what the repository looks like, short
@@ -51,6 +52,9 @@ func Open(o Options) *Agent {
 	}
 	if o.MaxOut == 0 {
 		o.MaxOut = 8192
+	}
+	if o.Bands == (Bands{}) {
+		o.Bands = DefaultBands
 	}
 	a := &Agent{o: o, tools: map[string]tool{}}
 	a.specs = append(a.specs, o.Tools.Specs()...)
@@ -96,6 +100,7 @@ type conversation struct {
 
 	tokens int // what the provider counted, of the last request
 	bytes  int // and how large that request was, by size
+	calm   int // tokens below which old results are left alone, for the cache's sake
 	warned bool
 }
 

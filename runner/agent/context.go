@@ -7,14 +7,29 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
-// The bands of the context window, in percent of it.
+// Bands are where, in percent of the model's window, something is done about a
+// conversation that grows. They rise.
+type Bands struct {
+	Warn      int // say so, once
+	Compact   int // begin anew, from facts and a summary
+	HandOff   int // no request is sent above it: a fresh session goes on
+	Emergency int // the summary is not asked of the model any more
+}
+
+// DefaultBands are those of a zero [Options].
+var DefaultBands = Bands{Warn: 50, Compact: 75, HandOff: 85, Emergency: 90}
+
+// Old results are dropped in batches, from maskShare percent of the window or
+// mostTokens on, whichever is less, and not again before as much as stepShare
+// or stepTokens has come on top: each cut costs the provider's cache of all
+// that follows it. Simulated and measured: dropping one result a turn costs
+// more than dropping none, see docs/context.md.
 const (
-	warnAt  = 50 // say so, once
-	maskAt  = 75 // drop old results
-	leaveAt = 85 // hand off to a fresh session
+	maskShare, mostTokens = 60, 100_000
+	stepShare, stepTokens = 30, 40_000
 )
 
-// How many of the newest results masking keeps: at first, and when it has to
+// How many of the newest results masking keeps: as a rule, and when it has to
 // go to the bone.
 const (
 	keepMany = 10
@@ -25,9 +40,6 @@ const (
 // last run of the tests, edits, notes, and what is too short to matter. No call
 // loses its result; what is left says how to have it again. freed is by how
 // many bytes the conversation shrank. msgs itself is not changed.
-//
-// Cutting in batches keeps the provider's cache useful: dropping one result a
-// turn costs more than dropping none.
 func mask(msgs []Message, keep int) (out []Message, freed int) {
 	const short = 400
 	calls := map[string]Call{}
@@ -67,21 +79,22 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 // the provider's cache and waits until it must be.
 func (p *phase) makeRoom() error {
 	window := p.a.o.Model.Window()
-	if window <= 0 || p.c.estimate()*100 < window*maskAt {
+	if window <= 0 {
 		return nil
 	}
-	worth := size(p.c.msgs) / 10
-	if msgs, freed := mask(p.c.msgs, keepMany); freed >= worth {
-		p.masked(msgs, freed)
-		return nil
+	if n := p.c.estimate(); n >= max(min(window*maskShare/100, mostTokens), p.c.calm) {
+		if msgs, freed := mask(p.c.msgs, keepMany); freed >= size(p.c.msgs)/10 {
+			p.masked(msgs, freed)
+			p.c.calm = p.c.estimate() + min(window*stepShare/100, stepTokens)
+		}
 	}
-	if p.c.estimate()*100 < window*leaveAt {
+	if p.c.estimate()*100 < window*p.a.o.Bands.HandOff {
 		return nil
 	}
 	if msgs, freed := mask(p.c.msgs, keepFew); freed > 0 {
 		p.masked(msgs, freed)
 	}
-	if n := p.c.estimate(); n*100 >= window*leaveAt {
+	if n := p.c.estimate(); n*100 >= window*p.a.o.Bands.HandOff {
 		return &runner.StopError{Reason: runner.ContextLimit, Err: fmt.Errorf("the conversation has about %d tokens of a window of %d", n, window)}
 	}
 	return nil
@@ -97,9 +110,9 @@ func (p *phase) full(more int) string {
 	window := p.a.o.Model.Window()
 	c := *p.c
 	n := c.estimate() + more/3
-	if window <= 0 || p.c.warned || n*100 < window*warnAt {
+	if window <= 0 || p.c.warned || n*100 < window*p.a.o.Bands.Warn {
 		return ""
 	}
 	p.c.warned = true
-	return fmt.Sprintf("The conversation fills %d %% of its window. Keep results small (narrow reads, quiet commands) and write a note of what must not be forgotten: old results are dropped when it is %d %% full.", n*100/window, maskAt)
+	return fmt.Sprintf("The conversation fills %d %% of its window. Keep results small (narrow reads, quiet commands) and write a note of what must not be forgotten: old results are dropped, and at %d %% the conversation is shortened.", n*100/window, p.a.o.Bands.Compact)
 }

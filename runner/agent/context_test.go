@@ -36,7 +36,7 @@ func TestAFullWindowIsMaskedInBatches(t *testing.T) {
 		t.Errorf("masked %d times in 61 requests, want a few batches", s.masks)
 	}
 	for _, r := range s.reqs {
-		if n := s.count(r); n > s.window*leaveAt/100 {
+		if n := s.count(r); n > s.window*DefaultBands.HandOff/100 {
 			t.Fatalf("a request of %d tokens for a window of %d", n, s.window)
 		}
 	}
@@ -63,7 +63,7 @@ func TestAMaskThatFreesLittleWaits(t *testing.T) {
 	a, s, _ := open(t, replies, use)
 	s.window = 40_000
 	claim, err := a.Work(t.Context(), task(runner.Tests, 0))
-	if err != nil || s.masks != 0 || claim.Context < float64(maskAt)/100 {
+	if err != nil || s.masks != 0 || claim.Context < 0.75 {
 		t.Errorf("%v, masked %d times, context %v", err, s.masks, claim.Context)
 	}
 }

@@ -168,7 +168,7 @@ func (s *script) results() []string {
 
 // A box is the [Toolbox] of the tests. A tool without a function fails the test.
 type box struct {
-	t    *testing.T
+	t    testing.TB
 	use  map[string]func(context.Context, Call) string
 	err  error
 	mu   sync.Mutex
