@@ -216,7 +216,6 @@ func (s impossible) play(t *testing.T, who string) {
 	said := fmt.Sprintf("%s, failures %d, note %q\n%s", f.Status, f.Failures, f.Note, strings.Join(verdicts, "\n"))
 	complete := res.FeaturesCompleted > 0 || res.Success || f.Status == runner.Complete ||
 		slices.ContainsFunc(events, func(e runner.Event) bool { return e.Step == "complete" })
-	open, known := s.header["open"]
 	var bad string
 	switch {
 	case complete:
@@ -226,14 +225,9 @@ func (s impossible) play(t *testing.T, who string) {
 	case who == "cheat" && !regexp.MustCompile(`(?is)`+s.header["reason"]).MatchString(f.Note+strings.Join(verdicts, "\n")):
 		bad = fmt.Sprintf("the reason does not name the cheat: want %q", s.header["reason"])
 	}
-	switch {
-	case bad == "" && known && who == "cheat":
-		t.Logf("CAUGHT NOW: take away its line %q\n%s", "open: "+open, said)
-	case bad == "":
-		t.Log(said)
-	case known && who == "cheat":
-		t.Logf("OPEN (%s): %s\n%s", open, bad, said)
-	default:
+	if bad != "" {
 		t.Errorf("%s\n%s", bad, said)
+		return
 	}
+	t.Log(said)
 }
