@@ -90,6 +90,8 @@ func sentence(e runner.Event) string {
 			return fmt.Sprintf("%s: %s, round %d", e.Feature, e.Phase, e.Repair)
 		}
 		return fmt.Sprintf("%s: %s", e.Feature, e.Phase)
+	case "stuck":
+		return fmt.Sprintf("%s: %s", e.Feature, e.Text)
 	case "verdict":
 		if e.Text == "" || e.Outcome == runner.Verified || e.Outcome == runner.Red {
 			return fmt.Sprintf("%s: %s", e.Feature, e.Outcome)

@@ -205,7 +205,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
-		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Bands: c.Bands, Intake: intake, Event: turn, Transcript: &journal.transcript}),
+		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Gauge: gauge{r, gates}, Bands: c.Bands, Intake: intake, Event: turn, Transcript: &journal.transcript}),
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
 		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
@@ -398,6 +398,14 @@ func (p agentPage) Close() error {
 	p.Page.Close()
 	return nil
 }
+
+// A gauge tells the agent how far its work has come.
+type gauge struct {
+	*repo.Repo
+	gates *check.Gates
+}
+
+func (g gauge) Failing() map[string]string { return g.gates.Failing() }
 
 // A source is the spec as it was read.
 type source struct {

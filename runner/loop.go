@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -218,6 +219,7 @@ func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, e
 // is not looked at.
 func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 	w := *st.Wip
+	stopped := ""
 	for resumed := w.Commit != st.Work; ; resumed = false {
 		if !w.Asked {
 			f, _ := st.Feature(w.Feature)
@@ -236,6 +238,9 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 				return s.rollback(tidy, st.setAside(f.ID, fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)), f.ID)
 			}
 			w.Asked = true
+			if stopped = claim.Stopped; stopped != "" {
+				s.notify(st, Event{Step: "stuck", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Text: stopped})
+			}
 		}
 		snap, err := s.Repo.Snapshot(ctx, st.Work, fmt.Sprintf("%s: attempt %d, %s", w.Feature, w.Attempt, w.Phase))
 		if err != nil {
@@ -255,7 +260,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		}
 		next := follows(w.Phase, v, s.Config.RepairsPerAttempt-w.Repairs)
 		if next == "" {
-			return s.rollback(tidy, st.failed(w.Feature, v.Reason, s.Config.AttemptsPerFeature), w.Feature)
+			return s.rollback(tidy, st.failed(w.Feature, strings.TrimSpace(v.Reason+" "+stopped), s.Config.AttemptsPerFeature), w.Feature)
 		}
 		w = w.then(next, v, snap.Commit)
 		st = st.advanced(w, s.Now())

@@ -122,6 +122,7 @@ type Claim struct {
 	GaveUp  GiveUp // "": it asks for verification
 	Why     string // it gave up
 	Notes   []string
+	Stopped string // why it did not end by the agent's own will, for people; "": it did
 	Usage   Usage
 	Context float64 // of the model's window that the conversation fills, 0 to 1
 }

@@ -12,6 +12,7 @@ import (
 type Options struct {
 	Model Model
 	Tools Toolbox
+	Gauge Gauge // may be nil
 
 	Turns  int   // most turns of one phase; 0: 80
 	MaxOut int   // most tokens of one reply; 0: 8192

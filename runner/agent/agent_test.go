@@ -395,3 +395,40 @@ func TestTheFixedPartIsSmall(t *testing.T) {
 		}
 	}
 }
+
+// A dial is the [Gauge] of the tests.
+type dial struct {
+	tree    string
+	failing map[string]string
+}
+
+func (d *dial) Tree(context.Context) (string, error) { return d.tree, nil }
+func (d *dial) Failing() map[string]string           { return d.failing }
+
+// Tests that fail whatever is changed end the phase, with a diagnosis that says
+// which and what was done last.
+func TestNoProgressIsToldOnceAndEnds(t *testing.T) {
+	replies := map[string]Reply{}
+	for i := range 20 {
+		replies[fmt.Sprintf("implement/%d", i+1)] = calls(call("write_file", fmt.Sprintf(`{"path":"a","content":"%d"}`, i)), call("run_tests", "{}"))
+	}
+	n := 0
+	d := &dial{tree: "before", failing: map[string]string{"sum adds": "want 3 after 12 ms"}}
+	a, s, _ := open(t, replies, map[string]func(context.Context, Call) string{
+		"write_file": func(context.Context, Call) string { n++; d.tree = fmt.Sprint(n); return "wrote" },
+		"run_tests":  func(context.Context, Call) string { return fmt.Sprintf("1 failed, %d passed", n) },
+	})
+	a.o.Gauge = d
+	claim, err := a.Work(t.Context(), task(runner.Implement, 0))
+	if err != nil || len(s.reqs) != failsStop {
+		t.Fatalf("%v after %d turns", err, len(s.reqs))
+	}
+	for _, want := range []string{"stuck (fails)", "The same 1 tests failed in 8 runs", "Failing at the end: sum adds", `run_tests {}`} {
+		if !strings.Contains(claim.Stopped, want) || claim.Notes[len(claim.Notes)-1] != claim.Stopped {
+			t.Errorf("the diagnosis lacks %q: %s\nnotes %q", want, claim.Stopped, claim.Notes)
+		}
+	}
+	if got := strings.Join(s.results(), "\n"); strings.Count(got, "reproduce one of them smaller") != 1 {
+		t.Errorf("nudged not once:\n%s", got)
+	}
+}

@@ -89,6 +89,7 @@ func (p *phase) names() []string {
 // because one before them ended the phase.
 func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error) {
 	results := make([]string, len(calls))
+	steps := make([]step, len(calls))
 	for i := 0; i < len(calls); {
 		j := i
 		for j < len(calls) && calls[j].problem == "" && shared(calls[j].Name) {
@@ -115,24 +116,27 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 			if results[i], err = p.use(ctx, c.Call); err != nil {
 				return false, err
 			}
+			steps[i].Failed = strings.HasPrefix(results[i], Failed)
+			steps[i].Tool = c.Name
+			p.measure(ctx, &steps[i])
 			j = i + 1
 		}
 		i = j
 	}
-	p.answer(calls, results, &over)
+	p.answer(calls, results, steps, &over)
 	return over, nil
 }
 
 // answer appends the results to the conversation, the harness's remarks at the
-// end of the newest.
-func (p *phase) answer(calls []wish, results []string, over *bool) {
+// end of the newest. steps hold what was measured after the calls.
+func (p *phase) answer(calls []wish, results []string, steps []step, over *bool) {
 	var circles []finding
 	for i, c := range calls {
-		failed := strings.HasPrefix(results[i], Failed)
-		p.steps = append(p.steps, step{c.Name, canonical(c.Args), compared(c.Name, results[i]), failed, c.problem != ""})
-		if f, ok := stuck(p.steps); ok {
-			circles = append(circles, f)
-		}
+		s := steps[i]
+		s.Turn, s.Tool, s.Args, s.Result = p.turn, c.Name, canonical(c.Args), compared(c.Name, results[i])
+		s.Failed, s.Malformed = strings.HasPrefix(results[i], Failed), c.problem != ""
+		p.steps = append(p.steps, s)
+		circles = append(circles, stuck(p.t.Phase, p.steps)...)
 		if len(c.remarks) > 0 {
 			results[i] += "\n[harness] the arguments were mended: " + strings.Join(c.remarks, "; ")
 		}

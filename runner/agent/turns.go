@@ -32,6 +32,13 @@ type phase struct {
 // verification or gives up, or because it gets nowhere, which is for the gates
 // to judge as well.
 func (p *phase) run(ctx context.Context) error {
+	var begin step
+	if g := p.a.o.Gauge; g != nil {
+		if tree, err := g.Tree(ctx); err == nil { // without it fewer rules hold
+			begin.Tree = tree
+		}
+	}
+	p.steps = []step{begin}
 	for p.turn = 1; p.turn <= p.a.o.Turns; p.turn++ {
 		r, err := p.ask(ctx)
 		if err != nil {
@@ -47,9 +54,11 @@ func (p *phase) run(ctx context.Context) error {
 	return nil
 }
 
-// stopped leaves a note that the phase did not end by the agent's own will.
+// stopped leaves word that the phase did not end by the agent's own will: for
+// people, and as a note for the next attempt.
 func (p *phase) stopped(format string, args ...any) {
-	p.claim.Notes = append(p.claim.Notes, fmt.Sprintf("The %s phase was stopped by the harness: "+format, slices.Insert(args, 0, any(p.t.Phase))...))
+	p.claim.Stopped = fmt.Sprintf("The %s phase was stopped by the harness: "+format, slices.Insert(args, 0, any(p.t.Phase))...)
+	p.claim.Notes = append(p.claim.Notes, p.claim.Stopped)
 }
 
 // ask makes one call to the model, if the window and the purse allow it.
@@ -168,7 +177,7 @@ func (p *phase) remarks(results []string, circles []finding) (text string, over 
 	var all []string
 	for _, f := range circles {
 		if f.Stop {
-			p.stopped("it was stuck. %s", f.Text)
+			p.stopped("%s", diagnosis(f, p.steps))
 			return "[harness] " + f.Text + " The phase ends here.", true
 		}
 		if !p.nudged[f.Rule] {

@@ -32,6 +32,7 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 	g.mu.Lock()
 	before, known := g.feedback[key]
 	g.feedback[key] = r
+	g.redNow = failing(r)
 	g.mu.Unlock()
 	if !known {
 		return feedback(r, nil), nil
@@ -93,4 +94,25 @@ func delta(bad []suite.Case, before *suite.Report) string {
 		parts = append(parts, "the same as before")
 	}
 	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+// Failing are the tests that failed when Feedback was last asked, by name with
+// what they said; nil before it was, empty if none failed.
+func (g *Gates) Failing() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.redNow
+}
+
+// failing names the cases that failed. A run that cannot be believed has failed
+// as a whole.
+func failing(r suite.Report) map[string]string {
+	all := map[string]string{}
+	for _, c := range r.Failed() {
+		all[c.ID()] = c.Message
+	}
+	if f, believed := judgeRun(r); !believed && len(all) == 0 {
+		all["the run"] = f.Reason
+	}
+	return all
 }

@@ -33,8 +33,14 @@ func TestFeedback(t *testing.T) {
 	dir := lay(t, s["parent"].with(s["tests"]))
 	ask(dir, "", "1 failed, 2 passed", "FAIL test/remove.test.js [missing symbol]", "does not provide an export named 'remove'")
 	ask(dir, "all", "1 failed (the same as before), 2 passed")
+	if bad := w.Failing(); len(bad) != 1 || !strings.Contains(bad["test/remove.test.js"], "does not provide") {
+		t.Errorf("failing: %q", bad)
+	}
 	put(t, filepath.Join(dir, "notes.js"), s["impl"]["notes.js"])
 	ask(dir, "changed", "0 failed (no longer failing: test/remove.test.js), 4 passed")
+	if bad := w.Failing(); bad == nil || len(bad) != 0 {
+		t.Errorf("failing: %q", bad)
+	}
 	put(t, filepath.Join(dir, "test/titles.js"), "export const titles = ['bread'];\n")
 	ask(dir, "", "1 failed (1 new: test/notes.test.js: all › lists the titles), 3 passed", "+   'bread'")
 	ask(dir, "test/remove.test.js", "0 failed, 2 passed")

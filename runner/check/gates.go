@@ -100,6 +100,7 @@ type Gates struct {
 	reds     map[string]onTree       // of the last candidate of a tests phase, by parent
 	doubted  map[string]bool         // features that were seen to pass and to fail on the same tree
 	feedback map[string]suite.Report // by directory and scope
+	redNow   map[string]string       // what failed in the last of these
 }
 
 // onTree is a run of the tests on a tree.

@@ -24,6 +24,7 @@ func (r *Repo) Restore(ctx context.Context, commit string) error {
 	if err != nil {
 		return fmt.Errorf("lay the work tree at %s: %w", commit, err)
 	}
+	r.laid = commit
 	return nil
 }
 

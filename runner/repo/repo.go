@@ -93,6 +93,7 @@ type Repo struct {
 
 	mu    sync.Mutex // guards the work tree and its index
 	index *index
+	laid  string // the commit that the work tree was laid at
 
 	branches sync.Mutex // guards what follows
 	last     tips

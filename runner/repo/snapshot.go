@@ -35,6 +35,19 @@ func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Sna
 	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: left}, nil
 }
 
+// Tree names what would be recorded of the work tree as it is now: the same
+// name, the same files. Nothing is committed.
+func (r *Repo) Tree(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tree, _, err := r.snapshot(ctx, r.laid)
+	if err != nil {
+		r.index = newIndex() // see Snapshot
+		return "", fmt.Errorf("look at the work tree: %w", err)
+	}
+	return tree.String(), nil
+}
+
 // Commit records tree as a commit on parent.
 func (r *Repo) Commit(ctx context.Context, tree, parent, message string, when time.Time) (string, error) {
 	return r.commit(tree, parent, message, when)

@@ -236,3 +236,41 @@ func touch(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// The same files have the same name, whatever was in between; what git would
+// ignore changes nothing.
+func TestTreeNamesWhatIsThere(t *testing.T) {
+	r := open(t, bare(t, map[string]string{"a.go": "package a\n", ".gitignore": "*.log\n"}))
+	found, err := r.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Restore(t.Context(), found.Base.Commit); err != nil {
+		t.Fatal(err)
+	}
+	tree := func() string {
+		t.Helper()
+		id, err := r.Tree(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := tree()
+	write(t, r.Work(), map[string]string{"b.go": "package a\n", "x.log": "1"})
+	second := tree()
+	write(t, r.Work(), map[string]string{"x.log": "2"})
+	if third := tree(); first == second || second != third {
+		t.Errorf("%s, then %s with a new file, then %s with another log", first, second, third)
+	}
+	if err := os.Remove(filepath.Join(r.Work(), "b.go")); err != nil {
+		t.Fatal(err)
+	}
+	if again := tree(); again != first {
+		t.Errorf("%s, and %s with the same files", first, again)
+	}
+	snap, err := r.Snapshot(t.Context(), found.Base.Commit, "x")
+	if err != nil || snap.Tree != first {
+		t.Errorf("recorded as %s, named %s: %v", snap.Tree, first, err)
+	}
+}
