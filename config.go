@@ -27,6 +27,7 @@ type config struct {
 	ReviewScript     string
 	APIKey           secret
 	BaseURL          string
+	API              string
 	ReasoningEffort  string
 	Prices           string
 	ContextWindow    int
@@ -72,7 +73,8 @@ var inputs = []input{
 	{"model", "", "a model's name, or script:<file>", "The model that writes the code.", setModel},
 	{"review-model", "", "a model's name, or script:<file>", "A second model of the same provider, which sees each feature that passed and may veto it, never approve it.", setReviewModel},
 	{"api-key", "", "a key", "The provider's key. On a laptop: the environment variable AUTONOMOUS_LOOP_API_KEY.", secretText(func(c *config) *secret { return &c.APIKey })},
-	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's chat completions.", setURL},
+	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's protocol, see docs/models.md.", setURL},
+	{"api", "auto", "auto, chat or responses", "Which of the protocol's two APIs is used; auto finds out.", oneOf(func(c *config) *string { return &c.API }, "auto", "chat", "responses")},
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
 	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high.", text(func(c *config) *string { return &c.Prices })},
 	{"context-window", "128000", "a number from 8000 to 10000000", "Tokens that the model can hold.", number(8000, 10_000_000, func(c *config, n int) { c.ContextWindow = n })},

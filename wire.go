@@ -282,7 +282,7 @@ func (s *session) model(ctx context.Context, env environment, c config) (*model.
 		return nil, fmt.Errorf("input prices: %w", err)
 	}
 	o := model.Options{
-		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
+		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, API: model.API(c.API), Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
 		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Transport: env.transport,
 	}
 	if c.Script != "" {

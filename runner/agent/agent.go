@@ -127,6 +127,11 @@ func size(msgs []Message) int {
 		for _, c := range m.Calls {
 			n += call + len(c.Name) + len(c.Args)
 		}
+		if m.Echo != nil {
+			for _, raw := range m.Echo.Raw {
+				n += len(raw)
+			}
+		}
 	}
 	return n
 }

@@ -44,6 +44,16 @@ type Message struct {
 	Content string
 	Calls   []Call // of an assistant message
 	CallID  string // of a tool message: which call it answers
+	Echo    *Echo  // of an assistant message: what came with the reply; nil if nothing
+}
+
+// An Echo is what a provider wants to see again with its own reply: thought
+// signatures, reasoning details, encrypted reasoning. It is handed back with
+// the message that the reply became, as it came; only the [Model] that gave it
+// can read it.
+type Echo struct {
+	From string            // whose it is: no other provider or model is shown it
+	Raw  []json.RawMessage // byte for byte what was sent
 }
 
 // A Role says who speaks.
@@ -70,6 +80,7 @@ type Reply struct {
 	Content string
 	Calls   []Call
 	Finish  Finish
+	Echo    *Echo
 	Prompt  int // tokens of the request, as the provider or an estimate counts them
 	Usage   runner.Usage
 }

@@ -132,7 +132,7 @@ func dollars(m runner.Money) float64 { return float64(m) / float64(runner.Dollar
 // act does what the reply asks for. over says that the phase has ended.
 func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 	calls := p.read(r)
-	m := Message{Role: Assistant, Content: strings.ToValidUTF8(r.Content, "\uFFFD")}
+	m := Message{Role: Assistant, Content: strings.ToValidUTF8(r.Content, "\uFFFD"), Echo: r.Echo}
 	for _, c := range calls {
 		m.Calls = append(m.Calls, c.Call)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -15,15 +14,15 @@ import (
 
 // once makes one request. Either the reply is whole or there is a fault; what
 // was used counts in both cases.
-func (c *Client) once(ctx context.Context, r agent.Request, plain bool) (agent.Reply, *fault) {
-	ctx, seen, stop := watch(ctx, c.first, c.idle)
-	defer stop()
-	x := &exchange{seen: seen, edit: c.edit(r, plain)}
+func (c *Client) once(ctx context.Context, r agent.Request, how manner, plain bool) (agent.Reply, *fault) {
+	ctx, w := watch(ctx, c.first, c.idle, c.whole)
+	defer w.stop()
+	x := &exchange{watch: w, messages: c.written(r.Messages, c.form(how)), plain: plain}
 
 	var a answer
-	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), c.request(r), &a)
-	if errors.Is(context.Cause(ctx), errSilent) { // HTTP/2 says only that the context was cancelled
-		err = errSilent
+	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), w, r, how, plain, &a)
+	if cause := context.Cause(ctx); errors.Is(cause, errSilent) || errors.Is(cause, errLong) {
+		err = cause // HTTP/2 says only that the context was cancelled
 	}
 	reply := agent.Reply{}
 	// Whoever ended after the finish reason has said all there is to say.
@@ -31,21 +30,24 @@ func (c *Client) once(ctx context.Context, r agent.Request, plain bool) (agent.R
 	if f == nil || a.usage != nil || a.bytes > 0 || f.kind == cut && x.status == 200 {
 		reply.Usage, reply.Prompt = c.charge(a.usage, x.sent, a.bytes)
 	}
+	if f != nil && f.filtered {
+		reply.Finish = agent.FinishFilter
+		return reply, nil
+	}
 	if f != nil {
 		return reply, f
 	}
 	turn, taken := history(r)
-	got := a.done(turn, taken)
+	got := a.done(turn, taken, c.form(how).from)
 	got.Usage, got.Prompt = reply.Usage, reply.Prompt
-	c.remember(&a, got)
 	c.notice(&a, x)
 	return got, nil
 }
 
 // stream sends the request and gathers the reply. A nil error means only that
 // the stream is over.
-func (c *Client) stream(ctx context.Context, req openai.ChatCompletionRequest, a *answer) error {
-	s, err := c.api.CreateChatCompletionStream(ctx, req)
+func (c *Client) stream(ctx context.Context, w *watcher, r agent.Request, how manner, plain bool, a *answer) error {
+	s, take, err := c.begin(ctx, r, how, plain, a)
 	if err != nil {
 		return err
 	}
@@ -58,14 +60,39 @@ func (c *Client) stream(ctx context.Context, req openai.ChatCompletionRequest, a
 		if err != nil {
 			return err
 		}
-		said, err := a.add(raw)
+		heard, err := take(raw)
 		if err != nil {
 			return err
 		}
-		if said != nil {
-			return &saidError{said}
+		if heard.said != nil {
+			return &saidError{heard.said}
+		}
+		if max(a.held, a.bytes) > mostHeld || len(a.calls) > mostCalls {
+			a.finish, a.cutOff = string(agent.FinishLength), true
+		}
+		if heard.over || a.cutOff {
+			return nil
+		}
+		if a.finish != "" {
+			w.last(usageLate)
 		}
 	}
+}
+
+// A rawStream is the library's, of either API.
+type rawStream interface {
+	RecvRaw() ([]byte, error)
+	Close() error
+}
+
+// begin sends the request; take reads what comes back.
+func (c *Client) begin(ctx context.Context, r agent.Request, how manner, plain bool, a *answer) (s rawStream, take func([]byte) (heard, error), err error) {
+	if how.responses {
+		s, err := c.api.CreateResponseStream(ctx, c.responsesRequest(r, how))
+		return s, a.hear, err
+	}
+	s, err = c.api.CreateChatCompletionStream(ctx, c.chatRequest(r, how, plain))
+	return s, a.add, err
 }
 
 // A saidError is an error that the provider sent inside a stream.
@@ -73,62 +100,36 @@ type saidError struct{ raw json.RawMessage }
 
 func (e *saidError) Error() string { return string(e.raw) }
 
-// request is r in the library's types.
-func (c *Client) request(r agent.Request) openai.ChatCompletionRequest {
-	req := openai.ChatCompletionRequest{
-		Model:           c.name,
-		ReasoningEffort: c.effort,
-		StreamOptions:   &openai.StreamOptions{IncludeUsage: true},
+// chatRequest is r in the library's types, without the messages.
+func (c *Client) chatRequest(r agent.Request, how manner, plain bool) openai.ChatCompletionRequest {
+	req := openai.ChatCompletionRequest{Model: c.name, ReasoningEffort: c.effort}
+	if how.usage && !plain {
+		req.StreamOptions = &openai.StreamOptions{IncludeUsage: true}
 	}
-	if c.newer {
+	switch {
+	case how.open:
+	case how.newer:
 		req.MaxCompletionTokens = r.MaxOut
-	} else {
+	default:
 		req.MaxTokens = r.MaxOut //nolint:staticcheck // the only name that most other servers know
 	}
-	for _, t := range r.Tools {
-		f := &openai.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters}
-		if len(t.Parameters) == 0 {
-			f.Parameters = json.RawMessage(`{"type":"object","properties":{}}`)
-		}
-		req.Tools = append(req.Tools, openai.Tool{Type: openai.ToolTypeFunction, Function: f})
-	}
-	for _, m := range r.Messages {
-		req.Messages = append(req.Messages, c.message(m))
+	for _, f := range functions(r.Tools) {
+		req.Tools = append(req.Tools, openai.Tool{Type: openai.ToolTypeFunction, Function: &f})
 	}
 	return req
 }
 
-func (c *Client) message(m agent.Message) openai.ChatCompletionMessage {
-	out := openai.ChatCompletionMessage{Role: string(m.Role), Content: m.Content, ToolCallID: m.CallID}
-	// The library leaves an empty content out, and servers refuse what is left.
-	switch {
-	case m.Content != "":
-	case m.Role == agent.Result:
-		out.Content = "(no output)"
-	case len(m.Calls) == 0:
-		out.Content = "(empty)"
+// functions are the tools in the library's types.
+func functions(tools []agent.ToolSpec) []openai.FunctionDefinition {
+	var all []openai.FunctionDefinition
+	for _, t := range tools {
+		f := openai.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters}
+		if len(t.Parameters) == 0 {
+			f.Parameters = json.RawMessage(`{"type":"object","properties":{}}`)
+		}
+		all = append(all, f)
 	}
-	for _, k := range m.Calls {
-		out.ToolCalls = append(out.ToolCalls, openai.ToolCall{
-			ID: k.ID, Type: openai.ToolTypeFunction,
-			Function: openai.FunctionCall{Name: k.Name, Arguments: object(k.Args)},
-		})
-	}
-	if len(m.Calls) > 0 {
-		out.ReasoningContent = c.owes(m.Calls[0].ID).thought
-	}
-	return out
-}
-
-// object is args if that is a JSON object. Several servers answer 400 to a
-// history with anything else in it, long after the model was told of its
-// mistake.
-func object(args string) string {
-	var o map[string]json.RawMessage
-	if json.Unmarshal([]byte(args), &o) != nil || o == nil {
-		return "{}"
-	}
-	return args
+	return all
 }
 
 // history is the number of this turn and the call ids that are taken.
@@ -143,96 +144,6 @@ func history(r agent.Request) (turn int, taken map[string]bool) {
 		}
 	}
 	return turn, taken
-}
-
-// owed is what a provider wants to see again with a call it made, and what the
-// library's types have no place for: Gemini's thought signatures refuse the
-// request where they are missing, and so does the reasoning of DeepSeek.
-type owed struct {
-	extra   json.RawMessage
-	thought string
-}
-
-func (c *Client) owes(id string) owed {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.owed[id]
-}
-
-func (c *Client) remember(a *answer, r agent.Reply) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, k := range r.Calls {
-		o := owed{extra: a.calls[i].extra}
-		if i == 0 && a.reasoning {
-			o.thought = a.thought.String()
-		}
-		if o.extra == nil && o.thought == "" {
-			delete(c.owed, k.ID) // another conversation's call had this id
-			continue
-		}
-		c.owed[k.ID] = o
-	}
-}
-
-// edit returns what the transport is to do to the request's body: put back
-// what the calls owe, and ask for the reply in one piece if plain.
-func (c *Client) edit(r agent.Request, plain bool) func([]byte) ([]byte, error) {
-	extra := map[string]json.RawMessage{}
-	for _, m := range r.Messages {
-		for _, k := range m.Calls {
-			if o := c.owes(k.ID); o.extra != nil {
-				extra[k.ID] = o.extra
-			}
-		}
-	}
-	if len(extra) == 0 && !plain {
-		return nil
-	}
-	return func(body []byte) ([]byte, error) {
-		var top map[string]json.RawMessage
-		if err := json.Unmarshal(body, &top); err != nil {
-			return nil, err
-		}
-		if plain {
-			top["stream"] = json.RawMessage("false")
-			delete(top, "stream_options")
-		}
-		if len(extra) > 0 {
-			var err error
-			if top["messages"], err = splice(top["messages"], extra); err != nil {
-				return nil, err
-			}
-		}
-		return json.Marshal(top)
-	}
-}
-
-// splice adds its extra content to every call that has some.
-func splice(messages json.RawMessage, extra map[string]json.RawMessage) (json.RawMessage, error) {
-	var list []map[string]json.RawMessage
-	if err := json.Unmarshal(messages, &list); err != nil {
-		return nil, err
-	}
-	for _, m := range list {
-		if m["tool_calls"] == nil {
-			continue
-		}
-		var calls []map[string]json.RawMessage
-		if err := json.Unmarshal(m["tool_calls"], &calls); err != nil {
-			return nil, err
-		}
-		for _, k := range calls {
-			if e, ok := extra[text(k["id"])]; ok {
-				maps.Copy(k, map[string]json.RawMessage{"extra_content": e})
-			}
-		}
-		var err error
-		if m["tool_calls"], err = json.Marshal(calls); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(list)
 }
 
 // notice says once when the server seems to have dropped part of the

@@ -1,11 +1,12 @@
-// Package model asks a language model: chat completions with tools, streamed,
-// over any endpoint that speaks OpenAI's protocol.
+// Package model asks a language model with tools, streamed, through chat
+// completions or the Responses API of any endpoint that speaks OpenAI's protocol.
 //
 // It promises that a reply is whole (a stream that ended without a finish
 // reason is never one), that waiting which is a matter of seconds happens here
 // and every limit that lasts comes back as a [*runner.StopError], that every
-// token is counted and priced, estimated where the provider keeps silent, and
-// that the key leaves the process in the Authorization header of requests to
+// token is counted and priced, estimated where the provider keeps silent, that
+// what was sent is sent again with the same bytes, that whatever an endpoint
+// sends is limited in size and time, and that the key leaves the process in the Authorization header of requests to
 // the configured host and nowhere else.
 //
 // It does not judge replies, run tools, shorten conversations or keep them.
@@ -21,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +38,8 @@ import (
 type Options struct {
 	Name            string // as the endpoint knows it
 	Key             string // optional where the endpoint is on this machine or its network
-	BaseURL         string // without /chat/completions; "": OpenAI's own
+	BaseURL         string // without /chat/completions or /responses; "": OpenAI's own
+	API             API    // "": Auto
 	Window          int    // context window in tokens; 0: what the price table says, else 128,000
 	ReasoningEffort string // sent as it is; "": not sent
 	Prices          Prices // stand before the built-in table
@@ -64,11 +67,12 @@ type Client struct {
 	window int
 	price  Price
 	priced bool
-	newer  bool // the model takes max_completion_tokens, not max_tokens
+	from   string // whose echoes are ours
 
 	api   *openai.Client
 	first time.Duration // silence before the first byte that is taken for a cut
 	idle  time.Duration // silence between bytes that is
+	whole time.Duration // of one reply at most
 
 	sleep func(context.Context, time.Duration) error
 	now   func() time.Time
@@ -77,8 +81,9 @@ type Client struct {
 	clean func(string) string // text from outside, without the key, on one line
 
 	mu    sync.Mutex
-	owed  map[string]owed // by call id
-	short bool            // that the server cuts conversations was said
+	how   manner
+	sent  []*sent // the newest first
+	short bool    // that the server cuts conversations was said
 }
 
 const (
@@ -86,6 +91,7 @@ const (
 	defaultWindow = 128_000
 	firstByte     = 300 * time.Second
 	betweenBytes  = 120 * time.Second
+	wholeReply    = 30 * time.Minute
 )
 
 var _ agent.Model = (*Client)(nil)
@@ -114,16 +120,22 @@ func Open(o Options) (*Client, error) {
 	} else if key == "" && !local(base) {
 		errs = append(errs, fmt.Errorf("input api-key: missing; %s wants one", base.Host))
 	}
+	var how manner
+	if base != nil {
+		if how, err = firstManner(o.API, name, o.ReasoningEffort, base); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 
 	c := &Client{
 		name: name, base: base, effort: o.ReasoningEffort,
-		first: firstByte, idle: betweenBytes,
+		first: firstByte, idle: betweenBytes, whole: wholeReply, how: how,
 		sleep: o.Sleep, now: o.Now, rand: o.Rand, log: o.Log,
 		clean: cleaner(key),
-		owed:  map[string]owed{},
+		from:  base.Host + base.Path + " " + name,
 	}
 	if c.log == nil {
 		c.log = func(string) {}
@@ -136,7 +148,6 @@ func Open(o Options) (*Client, error) {
 	if c.window == 0 {
 		c.window = defaultWindow
 	}
-	c.newer = takesNewer(name, base)
 
 	conf := openai.DefaultConfig("") // the transport signs
 	conf.BaseURL = base.String()
@@ -162,12 +173,17 @@ func (c *Client) Complete(ctx context.Context, r agent.Request) (agent.Reply, er
 		spent runner.Usage
 		p     patience
 	)
-	for {
-		reply, f := c.once(ctx, r, p.plain())
+	for mended := 0; ; {
+		how := c.manner()
+		reply, f := c.once(ctx, r, how, p.plain())
 		spent = sum(spent, reply.Usage)
 		if f == nil {
 			reply.Usage = spent
 			return reply, nil
+		}
+		if mended < mostMended && ctx.Err() == nil && c.learn(how, *f, r) {
+			mended++
+			continue
 		}
 		if ctx.Err() != nil {
 			return agent.Reply{Usage: spent}, fmt.Errorf("ask %s: %w", c.name, context.Cause(ctx))
@@ -207,6 +223,38 @@ func (c *Client) Ask(ctx context.Context, system, prompt string) (string, runner
 	return reply.Content, reply.Usage, err
 }
 
+// mostMended is how many requests of one call may be refused for their form. Each
+// teaches something else.
+const mostMended = 6
+
+func (c *Client) manner() manner {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.how
+}
+
+// learn says whether r is worth asking again after f, because the endpoint can
+// be asked in another manner than how.
+func (c *Client) learn(how manner, f fault, r agent.Request) bool {
+	echoed := slices.ContainsFunc(r.Messages, func(m agent.Message) bool { return c.form(how).raw(m) != nil })
+	better, learned := how.mend(f, echoed)
+	if learned == "" {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.how == how { // else another call was faster
+		c.how = better
+		c.log(fmt.Sprintf("model %s: %s; %s", c.name, f.text, learned))
+	}
+	return true
+}
+
+// form is how messages are written in the manner how.
+func (c *Client) form(how manner) form {
+	return form{responses: how.responses, bare: how.bare, from: c.from + how.suffix()}
+}
+
 func cmpErr(cause, err error) error {
 	if cause != nil {
 		return cause
@@ -241,7 +289,8 @@ func parseBase(text string, keyed bool) (*url.URL, error) {
 	case u.Scheme == "http" && !loopback(u) && (keyed || !local(u)):
 		return nil, fmt.Errorf("input base-url: %s would send the key and your code unencrypted; use https", u)
 	}
-	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/chat/completions")
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/chat/completions"), "/responses")
 	return u, nil
 }
 
@@ -256,19 +305,6 @@ func local(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return loopback(u) || ip != nil && ip.IsPrivate() ||
 		ip == nil && !strings.Contains(u.Hostname(), ".") || u.Hostname() == "host.docker.internal"
-}
-
-// takesNewer says whether the output limit is called max_completion_tokens.
-// OpenAI's reasoning models refuse the old name (and so does the library, by
-// the model's name); most other servers know the old one only.
-func takesNewer(name string, base *url.URL) bool {
-	for _, p := range []string{"o1", "o3", "o4", "gpt-5", "gpt-6"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	host := base.Hostname()
-	return host == "api.openai.com" || strings.HasSuffix(host, ".openai.azure.com")
 }
 
 // cleaner returns a function that makes text from outside fit for an error or a

@@ -36,6 +36,8 @@ type fault struct {
 	text  string        // for people, clean
 	hint  time.Duration // the provider asks to wait so long; 0: it does not say
 	until time.Time     // the same as a time
+
+	filtered bool // refused for what the conversation holds: for the agent to hear, like a filtered reply
 }
 
 // said is what a provider wrote about an error.
@@ -96,6 +98,8 @@ var (
 	overCodes  = regexp.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
 	overText   = regexp.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
 	busyCodes  = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
+	filterCode = regexp.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
+	wrongCodes = regexp.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
 	modelText  = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown)|unknown model|no such model|model_not_found`)
 )
 
@@ -130,6 +134,10 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 		f.kind = barred
 	case status == 404 || status == 400 && (s.code == "model_not_found" || modelText.MatchString(s.message)):
 		f.kind = nowhere
+	case word(filterCode) && status < 500:
+		f.kind, f.filtered = refused, true
+	case inside && status == 0 && word(wrongCodes):
+		f.kind = refused
 	case status == 408 || status == 409 || status == 425 || status >= 500 || status == 0:
 		f.kind = broken
 	case status >= 300 && status < 400, status == 405:
@@ -258,8 +266,8 @@ func (c *Client) stop(f fault) error {
 
 // advice says what to do about a refusal that is known.
 func advice(text string) string {
-	if strings.Contains(text, "reasoning_effort") || strings.Contains(text, "reasoning effort") {
-		return "; set the input reasoning-effort to none, or take a model that may use tools in chat completions"
+	if wantsResponses.MatchString(text) || strings.Contains(text, "reasoning_effort") {
+		return "; set the input api to auto, or the input reasoning-effort to none"
 	}
 	return ""
 }

@@ -123,13 +123,13 @@ func TestLastingFaultsEndTheCall(t *testing.T) {
 		"overflow mid-stream":  {stream(`{"error":{"message":"maximum context length reached"}}`), runner.ContextLimit, "maximum context length", 1, time.Time{}},
 		"400":                  {status(400, `{"error":{"message":"Invalid schema for function 'shell'","code":null}}`), "", "Invalid schema for function 'shell'", 1, time.Time{}},
 		"400 (FastAPI)":        {status(422, `{"detail":[{"loc":["body"],"msg":"extra fields"}]}`), "", "extra fields", 1, time.Time{}},
-		"400 of reasoning":     {status(400, `{"error":{"message":"Function tools with reasoning_effort are not supported for gpt-5.5 in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."}}`), "", "set the input reasoning-effort to none", 1, time.Time{}},
+		"400 of reasoning":     {status(400, `{"error":{"message":"Function tools with reasoning_effort are not supported for gpt-5.5 in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."}}`), "", "set the input api to auto, or the input reasoning-effort to none", 1, time.Time{}},
 		"redirect elsewhere":   {status(307, ``, "Location", "http://127.0.0.2:1/v1/chat/completions"), runner.Paused, "redirected to http://127.0.0.2:1, which is not followed", 1, time.Time{}},
 		"redirect to a GET":    {status(302, ``, "Location", "/login"), runner.Paused, "is not an OpenAI-compatible endpoint", 1, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := serve(t, tt.answer)
-			c := open(t, p.URL+"/v1")
+			c := open(t, p.URL+"/v1", func(o *Options) { o.API = Chat })
 			got, err := c.Complete(t.Context(), question1)
 			if err == nil {
 				t.Fatalf("got %+v", got)
@@ -299,7 +299,9 @@ func TestSilenceIsACut(t *testing.T) {
 }
 
 func TestEndlessReplyIsGivenUp(t *testing.T) {
-	r := &watched{strings.NewReader(strings.Repeat("x", 100)), func() {}, 50}
+	_, w := watch(t.Context(), time.Minute, time.Minute, time.Minute)
+	defer w.stop()
+	r := &watched{strings.NewReader(strings.Repeat("x", 100)), w, 50}
 	if _, err := io.ReadAll(r); err == nil || err.Error() != "the reply is endless" {
 		t.Errorf("got %v", err)
 	}

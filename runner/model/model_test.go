@@ -160,3 +160,13 @@ func compact(t *testing.T, s string) string {
 	}
 	return b.String()
 }
+
+// oneLine is JSON as an event's line holds it.
+func oneLine(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "\n", ""), "\t", "") }
+
+func raws(texts ...string) (raw []json.RawMessage) {
+	for _, s := range texts {
+		raw = append(raw, json.RawMessage(s))
+	}
+	return raw
+}

@@ -3,7 +3,7 @@ package model
 import (
 	"context"
 
-	openai "github.com/sashabaranov/go-openai"
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
 // Probe learns before a session begins whether the endpoint is one, knows the
@@ -11,17 +11,30 @@ import (
 // provider answers with more than an error and none charges for. What only a
 // session can find out is not held against the endpoint.
 func (c *Client) Probe(ctx context.Context) error {
-	ctx, seen, stop := watch(ctx, c.first, c.idle)
-	defer stop()
-	x := &exchange{seen: seen, edit: func(body []byte) ([]byte, error) { return body, nil }}
-	var a answer
-	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{Model: c.name, Messages: []openai.ChatCompletionMessage{}, Stream: true}, &a)
-	if f := c.fault(x, a.finish, err); f != nil {
+	for range 2 {
+		how := c.manner()
+		f := c.probe(ctx, how)
+		switch {
+		case f == nil:
+			return nil
+		case c.learn(how, *f, agent.Request{}):
+			continue
+		}
 		switch f.kind {
 		case misfit, keyless, barred, nowhere, money, broken:
 			return c.stop(*f)
 		case cut, busy, over, refused:
 		}
+		return nil
 	}
 	return nil
+}
+
+func (c *Client) probe(ctx context.Context, how manner) *fault {
+	ctx, w := watch(ctx, c.first, c.idle, c.whole)
+	defer w.stop()
+	x := &exchange{watch: w}
+	var a answer
+	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), w, agent.Request{MaxOut: 16}, how, false, &a)
+	return c.fault(x, a.finish, err)
 }

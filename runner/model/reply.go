@@ -12,25 +12,30 @@ import (
 
 // An answer is a reply as it arrives, event after event.
 type answer struct {
-	text, refusal, thought strings.Builder
+	text, refusal strings.Builder
 
-	reasoning bool // the thought came as reasoning_content, which is owed back
-	calls     []*call
-	at        map[int]*call // the newest call with an index
-	finish    string
-	usage     *tokens
-	bytes     int // of what the model wrote
+	calls  []*call
+	at     map[int]*call // the newest call with an index
+	extra  fields        // of the message
+	items  []item        // of a reply of the Responses API
+	finish string
+	usage  *tokens
+	bytes  int // of what the model wrote
+	held   int // of what is kept of it
+	cutOff bool
 }
 
 // A call is a tool call that arrives in pieces.
 type call struct {
 	id, name string
 	args     strings.Builder
-	extra    json.RawMessage
+	extra    fields // of the call
+	inner    fields // of its function
 }
 
 // chunk is one event, or a completion in one piece. It is our own type because
-// the library's refuses arguments that are an object, among others.
+// the library's refuses arguments that are an object, among others, and drops
+// what it does not know.
 type chunk struct {
 	Choices []choice        `json:"choices"`
 	Usage   json.RawMessage `json:"usage"`
@@ -39,83 +44,73 @@ type chunk struct {
 
 type choice struct {
 	Index   int     `json:"index"`
-	Delta   *part   `json:"delta"`
-	Message *part   `json:"message"`
+	Delta   part    `json:"delta"`
+	Message part    `json:"message"`
 	Finish  *string `json:"finish_reason"`
 }
 
-type part struct {
-	Content   json.RawMessage `json:"content"`
-	Refusal   json.RawMessage `json:"refusal"`
-	Reasoning json.RawMessage `json:"reasoning"`
-	Thought   json.RawMessage `json:"reasoning_content"`
-	Calls     []callPart      `json:"tool_calls"`
+// A part is an object of which any field may be anything.
+type part map[string]json.RawMessage
+
+// heard is what an event says beside its part of the reply: that it was the
+// last, or that the provider met with an error, in its own words.
+type heard struct {
+	over bool
+	said json.RawMessage
 }
 
-type callPart struct {
-	Index    *int            `json:"index"`
-	ID       json.RawMessage `json:"id"`
-	Function struct {
-		Name json.RawMessage `json:"name"`
-		Args json.RawMessage `json:"arguments"`
-	} `json:"function"`
-	Extra json.RawMessage `json:"extra_content"`
-}
-
-// add takes one event. The raw error object of an event that carries one comes
-// back; an event that is no JSON is an error.
-func (a *answer) add(raw []byte) (json.RawMessage, error) {
+// add takes one event of a chat. An event that is no JSON is an error.
+func (a *answer) add(raw []byte) (heard, error) {
 	var c chunk
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, fmt.Errorf("read an event of the reply: %w", err)
+		return heard{}, fmt.Errorf("read an event of the reply: %w", err)
 	}
 	if u := readTokens(c.Usage); u != nil {
 		a.usage = u
 	}
 	if len(c.Error) > 0 && string(c.Error) != "null" {
-		return c.Error, nil
+		return heard{said: c.Error}, nil
 	}
 	for _, ch := range c.Choices {
 		if ch.Index != 0 {
 			continue
 		}
-		for _, p := range []*part{ch.Delta, ch.Message} {
-			if p != nil {
-				a.take(p)
-			}
-		}
+		a.take(ch.Delta)
+		a.take(ch.Message)
 		if ch.Finish != nil && *ch.Finish != "" {
 			a.finish = *ch.Finish
 		}
 	}
-	return nil, nil
+	return heard{}, nil
 }
 
-func (a *answer) take(p *part) {
-	a.write(&a.text, text(p.Content))
-	a.write(&a.refusal, text(p.Refusal))
-	a.write(&a.thought, text(p.Reasoning))
-	if t := text(p.Thought); t != "" {
-		a.reasoning = true
-		a.write(&a.thought, t)
-	}
-	for _, d := range p.Calls {
-		name, args := text(d.Function.Name), arguments(d.Function.Args)
-		c := a.call(d.Index, text(d.ID), name, args)
+func (a *answer) take(p part) {
+	a.write(&a.text, text(p["content"]))
+	a.write(&a.refusal, text(p["refusal"]))
+	a.bytes += len(text(p["reasoning"])) + len(text(p["reasoning_content"]))
+	a.held += a.extra.take(p, ofMessage)
+	var calls []part
+	_ = json.Unmarshal(p["tool_calls"], &calls) // null, or nothing we know
+	for _, d := range calls {
+		var function part
+		_ = json.Unmarshal(d["function"], &function)
+		var index *int
+		_ = json.Unmarshal(d["index"], &index)
+		name, args := text(function["name"]), arguments(function["arguments"])
+		c := a.call(index, text(d["id"]), name, args)
 		if c.name == "" {
 			c.name = name // some servers repeat it in every piece
 		}
 		a.write(&c.args, args)
 		a.bytes += len(name)
-		if len(d.Extra) > 0 {
-			c.extra = bytes.Clone(d.Extra)
-		}
+		a.held += len(name) + c.extra.take(d, ofCall) + c.inner.take(function, ofFunction)
 	}
 }
 
 func (a *answer) write(b *strings.Builder, s string) {
 	b.WriteString(s)
 	a.bytes += len(s)
+	a.held += len(s)
 }
 
 // call finds the call that a piece belongs to, or begins one. Servers are
@@ -153,7 +148,8 @@ func (a *answer) call(index *int, id, name, args string) *call {
 }
 
 func (c *call) whole() bool {
-	return c.args.Len() > 0 && json.Valid([]byte(c.args.String()))
+	args := c.args.String()
+	return strings.HasSuffix(args, "}") && json.Valid([]byte(args))
 }
 
 func (a *answer) begin(index *int, id string) *call {
@@ -166,9 +162,15 @@ func (a *answer) begin(index *int, id string) *call {
 }
 
 // done returns the reply as the agent is to see it. taken are the call ids of
-// the conversation so far; a call without an id of its own gets one.
-func (a *answer) done(turn int, taken map[string]bool) agent.Reply {
+// the conversation so far; a call without an id of its own gets one. from is who
+// may see again what came with the reply.
+func (a *answer) done(turn int, taken map[string]bool, from string) agent.Reply {
 	r := agent.Reply{Content: a.text.String(), Finish: a.end()}
+	if a.cutOff {
+		r.Content = strings.ToValidUTF8(r.Content[:min(len(r.Content), 16<<10)], "")
+		a.calls = a.calls[:min(len(a.calls), mostCalls)]
+		a.extra, a.items = nil, nil
+	}
 	for i, c := range a.calls {
 		if c.id == "" || taken[c.id] {
 			for c.id = fmt.Sprintf("c%d_%d", turn, i); taken[c.id]; {
@@ -177,6 +179,9 @@ func (a *answer) done(turn int, taken map[string]bool) agent.Reply {
 		}
 		taken[c.id] = true
 		args := c.args.String()
+		if a.cutOff {
+			args = "" // nobody runs it, and nobody wants to see it again
+		}
 		if strings.TrimSpace(args) == "" {
 			args = "{}"
 		}
@@ -185,7 +190,18 @@ func (a *answer) done(turn int, taken map[string]bool) agent.Reply {
 	if r.Content == "" && len(r.Calls) == 0 && a.refusal.Len() > 0 {
 		r.Content, r.Finish = a.refusal.String(), agent.FinishFilter
 	}
+	if raw := a.came(r.Finish); raw != nil {
+		r.Echo = &agent.Echo{From: from, Raw: raw}
+	}
 	return r
+}
+
+// came is what the provider wants to see again with this reply, nil if nothing.
+func (a *answer) came(end agent.Finish) []json.RawMessage {
+	if a.items != nil {
+		return a.output(end)
+	}
+	return a.echo()
 }
 
 // end translates the finish reason. Servers disagree on what a reply with calls

@@ -389,7 +389,7 @@ func FuzzAnswer(f *testing.F) {
 			_, _ = a.add([]byte(line)) // that it does not panic is the point
 		}
 		taken := map[string]bool{"c1_0": true}
-		r := a.done(1, taken)
+		r := a.done(1, taken, "")
 		ids := map[string]bool{"c1_0": true}
 		for _, c := range r.Calls {
 			if c.ID == "" || c.Args == "" || ids[c.ID] {

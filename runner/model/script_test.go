@@ -80,6 +80,13 @@ func scripted1(t *testing.T, change ...func(*Options)) *bench {
 	return open(t, s.URL, change...)
 }
 
+// overBoth runs a test over both APIs.
+func overBoth(t *testing.T, test func(t *testing.T, over func(*Options))) {
+	for _, api := range []API{Chat, Responses} {
+		t.Run(string(api), func(t *testing.T) { test(t, func(o *Options) { o.API = api }) })
+	}
+}
+
 func begin(line string) agent.Request {
 	return agent.Request{Messages: []agent.Message{
 		{Role: agent.System, Content: "You build."},
@@ -91,7 +98,7 @@ func begin(line string) agent.Request {
 
 // follow appends a reply and the results of its calls.
 func follow(r agent.Request, reply agent.Reply, results ...string) agent.Request {
-	r.Messages = append(r.Messages, agent.Message{Role: agent.Assistant, Content: reply.Content, Calls: reply.Calls})
+	r.Messages = append(r.Messages, agent.Message{Role: agent.Assistant, Content: reply.Content, Calls: reply.Calls, Echo: reply.Echo})
 	for i, c := range reply.Calls {
 		m := agent.Message{Role: agent.Result, CallID: c.ID}
 		if i < len(results) {
@@ -103,125 +110,136 @@ func follow(r agent.Request, reply agent.Reply, results ...string) agent.Request
 }
 
 func TestScriptTellsAWholePhase(t *testing.T) {
-	c := scripted1(t)
-	r := begin("[loop] feature=add-001 attempt=1 phase=tests round=0")
-	var got []agent.Reply
-	for _, results := range [][]string{{"no such file", "2 files, too many tokens"}, nil, nil, nil} {
-		reply, err := c.Complete(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		c := scripted1(t, over)
+		r := begin("[loop] feature=add-001 attempt=1 phase=tests round=0")
+		var got []agent.Reply
+		for _, results := range [][]string{{"no such file", "2 files, too many tokens"}, nil, nil, nil} {
+			reply, err := c.Complete(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r = follow(r, reply, results...)
+			if reply.Usage.Tokens <= 0 || reply.Usage.Calls != 1 || reply.Usage.Unpriced || reply.Prompt <= 0 {
+				t.Errorf("usage %+v of a prompt of %d", reply.Usage, reply.Prompt)
+			}
+			if (reply.Echo != nil) != c.how.responses {
+				t.Errorf("the echo is %v", reply.Echo)
+			}
+			reply.Usage, reply.Prompt, reply.Echo = runner.Usage{}, 0, nil
+			got = append(got, reply)
 		}
-		r = follow(r, reply, results...)
-		if reply.Usage.Tokens <= 0 || reply.Usage.Calls != 1 || reply.Usage.Unpriced || reply.Prompt <= 0 {
-			t.Errorf("usage %+v of a prompt of %d", reply.Usage, reply.Prompt)
+		want := []agent.Reply{
+			{Content: "I read first.", Finish: agent.FinishCalls, Calls: []agent.Call{
+				{ID: "call_1_0", Name: "read_file", Args: `{"path":"test/add.test.js"}`},
+				{ID: "call_1_1", Name: "find_files", Args: `{"glob":"src/**/*.js"}`},
+				{ID: "call_1_2", Name: "search", Args: `{"pattern":"add\\("}`},
+			}},
+			{Finish: agent.FinishCalls, Calls: []agent.Call{
+				{ID: "call_2_0", Name: "write_file", Args: `{"path":"test/add.test.js","content":"test('adds <1> & \"2\"', () => {\n\tequal(add(1, 2), 3) // größer\n})\n"}`},
+				{ID: "call_2_1", Name: "edit_file", Args: `{"path":"src/index.js","edits":[{"old":"a\nb","new":"c"},{"old":"gone","new":""}]}`},
+				{ID: "call_2_2", Name: "shell", Args: `{"command":"npm test"}`},
+			}},
+			{Finish: agent.FinishCalls, Calls: []agent.Call{
+				{ID: "call_3_0", Name: "run_tests", Args: `{}`},
+				{ID: "call_3_1", Name: "run_tests", Args: `{"scope":"all"}`},
+				{ID: "call_3_2", Name: "browser", Args: `{"action": "open", "url": "/"}`},
+				{ID: "call_3_3", Name: "note", Args: `{"text":"the port is 3000"}`},
+				{ID: "call_3_4", Name: "nonsense", Args: `{"not": json`},
+			}},
+			{Finish: agent.FinishCalls, Calls: []agent.Call{{ID: "call_4_0", Name: "request_verification", Args: `{"summary":"Tests are written."}`}}},
 		}
-		reply.Usage, reply.Prompt = runner.Usage{}, 0
-		got = append(got, reply)
-	}
-	want := []agent.Reply{
-		{Content: "I read first.", Finish: agent.FinishCalls, Calls: []agent.Call{
-			{ID: "call_1_0", Name: "read_file", Args: `{"path":"test/add.test.js"}`},
-			{ID: "call_1_1", Name: "find_files", Args: `{"glob":"src/**/*.js"}`},
-			{ID: "call_1_2", Name: "search", Args: `{"pattern":"add\\("}`},
-		}},
-		{Finish: agent.FinishCalls, Calls: []agent.Call{
-			{ID: "call_2_0", Name: "write_file", Args: `{"path":"test/add.test.js","content":"test('adds <1> & \"2\"', () => {\n\tequal(add(1, 2), 3) // größer\n})\n"}`},
-			{ID: "call_2_1", Name: "edit_file", Args: `{"path":"src/index.js","edits":[{"old":"a\nb","new":"c"},{"old":"gone","new":""}]}`},
-			{ID: "call_2_2", Name: "shell", Args: `{"command":"npm test"}`},
-		}},
-		{Finish: agent.FinishCalls, Calls: []agent.Call{
-			{ID: "call_3_0", Name: "run_tests", Args: `{}`},
-			{ID: "call_3_1", Name: "run_tests", Args: `{"scope":"all"}`},
-			{ID: "call_3_2", Name: "browser", Args: `{"action": "open", "url": "/"}`},
-			{ID: "call_3_3", Name: "note", Args: `{"text":"the port is 3000"}`},
-			{ID: "call_3_4", Name: "nonsense", Args: `{"not": json`},
-		}},
-		{Finish: agent.FinishCalls, Calls: []agent.Call{{ID: "call_4_0", Name: "request_verification", Args: `{"summary":"Tests are written."}`}}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if want := []time.Duration{7*time.Second + 350*time.Millisecond, time.Second}; !cmp.Equal(want, c.waits) {
-		t.Errorf("waited %v, want %v: as long as the scripted failures asked for", c.waits, want)
-	}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if want := []time.Duration{7*time.Second + 350*time.Millisecond, time.Second}; !cmp.Equal(want, c.waits) {
+			t.Errorf("waited %v, want %v: as long as the scripted failures asked for", c.waits, want)
+		}
+	})
 }
 
 func TestScriptFindsTheConversation(t *testing.T) {
-	c := scripted1(t)
-	for line, want := range map[string]string{
-		"[loop] plan":                                          `[{"id": "add-001"}]`,
-		"[loop] plan round=0":                                  `[{"id": "add-001"}]`,
-		"[loop] plan round=1":                                  `[{"id": "add-002"}]`,
-		"[loop] compact feature=add-001":                       "So far so good.",
-		"[loop] review feature=add-001":                        "{\"veto\": false}",
-		"[loop] feature=add-001 attempt=2 phase=tests round=0": "late",
-	} {
-		reply, err := c.Complete(t.Context(), begin(line))
-		if err != nil || reply.Content != want {
-			t.Errorf("%s: got %q, %v; want %q", line, reply.Content, err, want)
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		c := scripted1(t, over)
+		for line, want := range map[string]string{
+			"[loop] plan":                                          `[{"id": "add-001"}]`,
+			"[loop] plan round=0":                                  `[{"id": "add-001"}]`,
+			"[loop] plan round=1":                                  `[{"id": "add-002"}]`,
+			"[loop] compact feature=add-001":                       "So far so good.",
+			"[loop] review feature=add-001":                        "{\"veto\": false}",
+			"[loop] feature=add-001 attempt=2 phase=tests round=0": "late",
+		} {
+			reply, err := c.Complete(t.Context(), begin(line))
+			if err != nil || reply.Content != want {
+				t.Errorf("%s: got %q, %v; want %q", line, reply.Content, err, want)
+			}
 		}
-	}
-	reply, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=repair round=1"))
-	if want := []agent.Call{{ID: "call_1_0", Name: "cannot_complete", Args: `{"kind":"conflict","reason":"The spec contradicts itself."}`}}; err != nil || !cmp.Equal(want, reply.Calls) {
-		t.Errorf("got %v, %v; want %v", reply.Calls, err, want)
-	}
-	// The same question has the same answer, however often it is asked.
-	again, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=repair round=1"))
-	if diff := cmp.Diff(reply, again); err != nil || diff != "" {
-		t.Error(err, diff)
-	}
+		reply, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=repair round=1"))
+		if want := []agent.Call{{ID: "call_1_0", Name: "cannot_complete", Args: `{"kind":"conflict","reason":"The spec contradicts itself."}`}}; err != nil || !cmp.Equal(want, reply.Calls) {
+			t.Errorf("got %v, %v; want %v", reply.Calls, err, want)
+		}
+		// The same question has the same answer, however often it is asked.
+		again, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=repair round=1"))
+		if diff := cmp.Diff(reply, again); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+	})
 }
 
 func TestScriptRefusesWhatItDoesNotForesee(t *testing.T) {
-	c := scripted1(t)
-	first, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=tests round=0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, tt := range map[string]struct {
-		r    agent.Request
-		want string
-	}{
-		"another feature": {begin("[loop] feature=add-002 attempt=1 phase=tests round=0"), "script: unexpected question add-002/1/tests/1"},
-		"another round":   {begin("[loop] feature=add-001 attempt=1 phase=repair round=2"), "script: unexpected question add-001/1/repair-2/1"},
-		"one turn more":   {follow(begin("[loop] plan"), agent.Reply{Content: "x"}), "script: unexpected question plan/2"},
-		"no line":         {question1, "script: no message begins with a line like [loop]"},
-		"unmet expect": {
-			follow(begin("[loop] feature=add-001 attempt=1 phase=tests round=0"), first, "no such file", "context window exceeded"),
-			`script: add-001/1/tests/2 expected ["2 files, too many tokens"] in what was said since the last reply`,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			waits := len(c.waits)
-			_, err := c.Complete(t.Context(), tt.r)
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want %q", err, tt.want)
-			}
-			if _, ok := errors.AsType[*runner.StopError](err); ok {
-				t.Errorf("%v is a stop, want a plain error that fails the run", err)
-			}
-			if len(c.waits) != waits {
-				t.Errorf("asked again after %v", c.waits[waits:])
-			}
-		})
-	}
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		c := scripted1(t, over)
+		first, err := c.Complete(t.Context(), begin("[loop] feature=add-001 attempt=1 phase=tests round=0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, tt := range map[string]struct {
+			r    agent.Request
+			want string
+		}{
+			"another feature": {begin("[loop] feature=add-002 attempt=1 phase=tests round=0"), "script: unexpected question add-002/1/tests/1"},
+			"another round":   {begin("[loop] feature=add-001 attempt=1 phase=repair round=2"), "script: unexpected question add-001/1/repair-2/1"},
+			"one turn more":   {follow(begin("[loop] plan"), agent.Reply{Content: "x"}), "script: unexpected question plan/2"},
+			"no line":         {question1, "script: no message begins with a line like [loop]"},
+			"unmet expect": {
+				follow(begin("[loop] feature=add-001 attempt=1 phase=tests round=0"), first, "no such file", "context window exceeded"),
+				`script: add-001/1/tests/2 expected ["2 files, too many tokens"] in what was said since the last reply`,
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				waits := len(c.waits)
+				_, err := c.Complete(t.Context(), tt.r)
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want %q", err, tt.want)
+				}
+				if _, ok := errors.AsType[*runner.StopError](err); ok {
+					t.Errorf("%v is a stop, want a plain error that fails the run", err)
+				}
+				if len(c.waits) != waits {
+					t.Errorf("asked again after %v", c.waits[waits:])
+				}
+			})
+		}
+	})
 }
 
 func TestScriptAnswersInOnePiece(t *testing.T) {
-	c := scripted1(t)
-	r := begin("[loop] feature=add-001 attempt=1 phase=tests round=0")
-	streamed, err := c.Complete(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole, f := c.once(t.Context(), r, true)
-	if f != nil {
-		t.Fatal(f.text)
-	}
-	whole.Usage, whole.Prompt = streamed.Usage, streamed.Prompt // the request is a little shorter
-	if diff := cmp.Diff(streamed, whole); diff != "" {
-		t.Error(diff)
-	}
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		c := scripted1(t, over)
+		r := begin("[loop] feature=add-001 attempt=1 phase=tests round=0")
+		streamed, err := c.Complete(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, f := c.once(t.Context(), r, c.manner(), true)
+		if f != nil {
+			t.Fatal(f.text)
+		}
+		whole.Usage, whole.Prompt = streamed.Usage, streamed.Prompt // the request is a little shorter
+		if diff := cmp.Diff(streamed, whole); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestScriptSleepEndsWithTheContext(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
-// A ScriptServer answers chat completions from a script, on this machine only.
+// A ScriptServer answers chat completions and the Responses API from a script,
+// on this machine only.
 // [Open] is pointed to its URL, without a key and by the name "script", which
 // costs nothing. A question that the script does not foresee is refused with
 // HTTP 400 and the code "script".
@@ -61,7 +62,8 @@ func Script(file string, data []byte) (*ScriptServer, error) {
 	}
 	srv := &ScriptServer{URL: "http://" + l.Addr().String() + "/v1", script: s, failed: map[string]int{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", srv.complete)
+	mux.HandleFunc("POST /v1/chat/completions", srv.serve(readChat))
+	mux.HandleFunc("POST /v1/responses", srv.serve(readResponses))
 	srv.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go srv.server.Serve(l) //nolint:errcheck // ends with Close, which is its only error
 	return srv, nil
@@ -72,24 +74,53 @@ func (s *ScriptServer) Close() error { return s.server.Close() }
 
 // A question is what the server reads of a request.
 type question struct {
-	Model    string `json:"model"`
-	Stream   bool   `json:"stream"`
-	Messages []struct {
-		Role    agent.Role      `json:"role"`
-		Content json.RawMessage `json:"content"`
-	} `json:"messages"`
-	StreamOptions struct {
-		IncludeUsage bool `json:"include_usage"`
-	} `json:"stream_options"`
+	model    string
+	stream   bool
+	usage    bool // is asked for
+	messages []line
+	reply    func(w http.ResponseWriter, q question, n int, r reply)
 }
 
-func (s *ScriptServer) complete(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	var q question
-	if err = errors.Join(err, json.Unmarshal(body, &q)); err != nil {
-		refuse(w, http.StatusBadRequest, scriptCode, "script: read the request: "+err.Error())
-		return
+type line struct {
+	role agent.Role
+	text string
+}
+
+func readChat(body []byte) (question, error) {
+	var in struct {
+		Model    string `json:"model"`
+		Stream   bool   `json:"stream"`
+		Messages []struct {
+			Role    agent.Role      `json:"role"`
+			Content json.RawMessage `json:"content"`
+		} `json:"messages"`
+		StreamOptions struct {
+			IncludeUsage bool `json:"include_usage"`
+		} `json:"stream_options"`
 	}
+	err := json.Unmarshal(body, &in)
+	q := question{model: in.Model, stream: in.Stream, usage: in.StreamOptions.IncludeUsage, reply: chatReply}
+	for _, m := range in.Messages {
+		q.messages = append(q.messages, line{m.Role, text(m.Content)})
+	}
+	return q, err
+}
+
+func (s *ScriptServer) serve(read func([]byte) (question, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			var q question
+			if q, err = read(body); err == nil {
+				s.answer(w, r, q, len(body))
+				return
+			}
+		}
+		refuse(w, http.StatusBadRequest, scriptCode, "script: read the request: "+err.Error())
+	}
+}
+
+func (s *ScriptServer) answer(w http.ResponseWriter, r *http.Request, q question, asked int) {
 	key, n, err := q.turn()
 	if err != nil {
 		refuse(w, http.StatusBadRequest, scriptCode, err.Error())
@@ -121,7 +152,7 @@ func (s *ScriptServer) complete(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	t.answer(w, q, n, len(body))
+	q.reply(w, q, n, t.reply(asked))
 }
 
 // fail returns the next failure of a turn that was not given yet.
@@ -139,10 +170,10 @@ func (s *ScriptServer) fail(key string, t *turn) (failure, bool) {
 // turn names the conversation that the question belongs to, by the last [loop]
 // line, and counts its turns.
 func (q question) turn() (key string, n int, err error) {
-	for _, m := range q.Messages {
-		switch m.Role {
+	for _, m := range q.messages {
+		switch m.role {
 		case agent.User:
-			if k, ok := conversation(text(m.Content)); ok {
+			if k, ok := conversation(m.text); ok {
 				key, n = k, 1
 			}
 		case agent.Assistant:
@@ -159,12 +190,12 @@ func (q question) turn() (key string, n int, err error) {
 // miss returns the lines that do not occur after the last reply.
 func (q question) miss(lines []string) []string {
 	var news []string
-	for _, m := range q.Messages {
-		if m.Role == agent.Assistant {
+	for _, m := range q.messages {
+		if m.role == agent.Assistant {
 			news = nil
 			continue
 		}
-		news = append(news, text(m.Content))
+		news = append(news, m.text)
 	}
 	said := strings.Join(news, "\n")
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(said, line) })
@@ -176,15 +207,41 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	write(w, map[string]any{"error": map[string]any{"message": message, "type": "invalid_request_error", "code": code}})
 }
 
-// answer gives the turn's reply, streamed or in one piece.
-func (t *turn) answer(w http.ResponseWriter, q question, n, asked int) {
-	say := strings.Join(t.says, "\n")
-	brought := len(say)
-	var calls []map[string]any
-	for i, c := range t.calls {
+// A reply is what a turn says and calls, and what that costs.
+type reply struct {
+	say            string
+	calls          []scripted
+	prompt, output int
+}
+
+func (t *turn) reply(asked int) reply {
+	r := reply{say: strings.Join(t.says, "\n"), calls: t.calls, prompt: (asked + 3) / 4}
+	brought := len(r.say)
+	for _, c := range t.calls {
 		brought += len(c.name) + len(c.args)
+	}
+	r.output = (brought + 3) / 4
+	return r
+}
+
+// halves cuts text in two, as no real provider sends a call in one piece.
+func halves(text string) (first, second string) {
+	half := len(text) / 2
+	for half > 0 && !utf8.RuneStart(text[half]) {
+		half--
+	}
+	return text[:half], text[half:]
+}
+
+// callID is the id of a turn's call.
+func callID(n, i int) string { return "call_" + strconv.Itoa(n) + "_" + strconv.Itoa(i) }
+
+// chatReply gives the reply as a chat completion, streamed or in one piece.
+func chatReply(w http.ResponseWriter, q question, n int, r reply) {
+	var calls []map[string]any
+	for i, c := range r.calls {
 		calls = append(calls, map[string]any{
-			"index": i, "id": "call_" + strconv.Itoa(n) + "_" + strconv.Itoa(i), "type": "function",
+			"index": i, "id": callID(n, i), "type": "function",
 			"function": map[string]any{"name": c.name, "arguments": c.args},
 		})
 	}
@@ -192,13 +249,12 @@ func (t *turn) answer(w http.ResponseWriter, q question, n, asked int) {
 	if len(calls) > 0 {
 		finish = string(agent.FinishCalls)
 	}
-	prompt, output := (asked+3)/4, (brought+3)/4
-	usage := map[string]any{"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
+	usage := map[string]any{"prompt_tokens": r.prompt, "completion_tokens": r.output, "total_tokens": r.prompt + r.output}
 	shell := func(object string, choices []any) map[string]any {
-		return map[string]any{"id": "script", "object": object, "created": 0, "model": q.Model, "choices": choices}
+		return map[string]any{"id": "script", "object": object, "created": 0, "model": q.model, "choices": choices}
 	}
-	if !q.Stream {
-		message := map[string]any{"role": "assistant", "content": say, "tool_calls": calls}
+	if !q.stream {
+		message := map[string]any{"role": "assistant", "content": r.say, "tool_calls": calls}
 		whole := shell("chat.completion", []any{map[string]any{"index": 0, "message": message, "finish_reason": finish}})
 		whole["usage"] = usage
 		w.Header().Set("Content-Type", "application/json")
@@ -215,21 +271,16 @@ func (t *turn) answer(w http.ResponseWriter, q question, n, asked int) {
 	delta := func(d map[string]any, finish any) {
 		event(send(map[string]any{"index": 0, "delta": d, "finish_reason": finish}))
 	}
-	delta(map[string]any{"role": "assistant", "content": say}, nil)
+	delta(map[string]any{"role": "assistant", "content": r.say}, nil)
 	for i, c := range calls {
-		// In two pieces, as no real provider sends a call in one.
-		args := t.calls[i].args
-		half := len(args) / 2
-		for half > 0 && !utf8.RuneStart(args[half]) {
-			half--
-		}
-		c["function"] = map[string]any{"name": t.calls[i].name, "arguments": args[:half]}
+		first, second := halves(r.calls[i].args)
+		c["function"] = map[string]any{"name": r.calls[i].name, "arguments": first}
 		delta(map[string]any{"tool_calls": []any{c}}, nil)
-		rest := map[string]any{"index": i, "function": map[string]any{"arguments": args[half:]}}
+		rest := map[string]any{"index": i, "function": map[string]any{"arguments": second}}
 		delta(map[string]any{"tool_calls": []any{rest}}, nil)
 	}
 	delta(map[string]any{}, finish)
-	if q.StreamOptions.IncludeUsage {
+	if q.usage {
 		last := shell("chat.completion.chunk", []any{})
 		last["usage"] = usage
 		event(last)

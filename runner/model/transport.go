@@ -3,7 +3,6 @@ package model
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,8 +27,9 @@ type transport struct {
 // An exchange is what the transport noted of one request, for whoever put it
 // into the request's context.
 type exchange struct {
-	edit func([]byte) ([]byte, error) // of the request's body; nil: none
-	seen func()                       // called when bytes arrive
+	watch    *watcher
+	messages []byte // of the conversation, which the library's request is without
+	plain    bool   // the reply is to come in one piece
 
 	sent   int // bytes of the request
 	status int // 0: no answer
@@ -44,9 +44,15 @@ type misfitError struct{ what string }
 
 func (e *misfitError) Error() string { return e.what }
 
+// What is taken of an endpoint, which may be anybody's. The largest reply of an
+// honest one is far below each.
 const (
-	mostError = 64 << 10 // of an error's body
-	mostReply = 64 << 20 // of a reply
+	mostHeader = 256 << 10
+	mostError  = 64 << 10 // of an error's body
+	mostReply  = 64 << 20 // of a stream, which is not kept
+	mostLine   = 8 << 20  // of one event, or a reply in one piece
+	mostHeld   = 4 << 20  // of what the model wrote
+	mostCalls  = 128      // of one reply
 )
 
 func newTransport(next http.RoundTripper, base *url.URL, key string) *transport {
@@ -57,7 +63,9 @@ func newTransport(next http.RoundTripper, base *url.URL, key string) *transport 
 			IdleConnTimeout:     90 * time.Second,
 			MaxIdleConnsPerHost: 4,
 			ForceAttemptHTTP2:   true,
-			DisableCompression:  true, // a compressed stream arrives in lumps
+			WriteBufferSize:     64 << 10,
+
+			MaxResponseHeaderBytes: mostHeader,
 		}
 	}
 	t := &transport{next: next, base: base, sign: func(http.Header) {}}
@@ -78,6 +86,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	out := req.Clone(req.Context())
 	t.sign(out.Header)
+	out.Header.Set("Accept-Encoding", "identity") // a compressed stream arrives in lumps, and may unpack to anything
 	if err := x.load(out); err != nil {
 		return nil, err
 	}
@@ -88,6 +97,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	x.status, x.header = resp.StatusCode, resp.Header
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		return resp, nil
+	}
+	if how := resp.Header.Get("Content-Encoding"); how != "" && !strings.EqualFold(how, "identity") {
+		return nil, errors.Join(&misfitError{fmt.Sprintf("answered with HTTP %d, compressed (%.20q) though that was not asked for", resp.StatusCode, how)}, resp.Body.Close())
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
@@ -103,24 +115,49 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// load reads the request's body, to edit and to measure it.
+// load puts the conversation into the request's body, where the library left it
+// out, and measures the whole.
 func (x *exchange) load(out *http.Request) error {
 	if out.Body == nil {
 		return nil
 	}
 	data, err := io.ReadAll(out.Body)
-	err = errors.Join(err, out.Body.Close())
-	if err == nil && x.edit != nil {
-		data, err = x.edit(data)
-	}
-	if err != nil {
+	if err = errors.Join(err, out.Body.Close()); err != nil {
 		return fmt.Errorf("write the request: %w", err)
 	}
-	x.sent = len(data)
-	out.ContentLength = int64(len(data))
-	out.Body = io.NopCloser(bytes.NewReader(data))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	return nil
+	head, tail, err := x.parts(data)
+	if err != nil {
+		return err
+	}
+	body := func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(head), bytes.NewReader(x.messages), bytes.NewReader(tail))), nil
+	}
+	x.sent = len(head) + len(x.messages) + len(tail)
+	out.ContentLength = int64(x.sent)
+	out.GetBody = body
+	out.Body, err = body()
+	return err
+}
+
+// parts is what stands before and after the messages in a body of the library's,
+// which has null for them.
+func (x *exchange) parts(data []byte) (head, tail []byte, err error) {
+	var before, after []byte
+	found := false
+	for _, field := range []string{`"messages":`, `"input":`} {
+		// In a string the quotes would have backslashes before them.
+		if before, after, found = bytes.Cut(data, []byte(field+"null")); found {
+			head = append(append(before[:len(before):len(before)], field...), '[')
+			break
+		}
+	}
+	if !found {
+		return nil, nil, errors.New("write the request: it has no place for the conversation")
+	}
+	if x.plain {
+		after = bytes.Replace(after, []byte(`"stream":true`), []byte(`"stream":false`), 1)
+	}
+	return head, append([]byte{']'}, after...), nil
 }
 
 // refuseRedirect follows a redirect only within the host that was asked. The
@@ -135,11 +172,11 @@ func refuseRedirect(req *http.Request, via []*http.Request) error {
 // events returns the body of a good answer as a stream of events: a stream as
 // it is, a completion in one piece as its only event.
 func (x *exchange) events(resp *http.Response) (io.ReadCloser, error) {
-	r := bufio.NewReaderSize(&watched{resp.Body, x.seen, mostReply}, 32<<10)
+	r := bufio.NewReaderSize(&watched{resp.Body, x.watch, mostReply}, 32<<10)
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case kind == "text/event-stream":
-		return &eventReader{r: r, c: resp.Body}, nil
+		return &eventReader{r: r, c: resp.Body, watch: x.watch}, nil
 	case strings.Contains(kind, "json"):
 		return whole(r, resp.Body)
 	}
@@ -155,7 +192,7 @@ func (x *exchange) events(resp *http.Response) (io.ReadCloser, error) {
 	case head[0] == '{' || head[0] == '[':
 		return whole(r, resp.Body)
 	}
-	return &eventReader{r: r, c: resp.Body}, nil
+	return &eventReader{r: r, c: resp.Body, watch: x.watch}, nil
 }
 
 func orNothing(kind string) string {
@@ -169,38 +206,52 @@ func orNothing(kind string) string {
 // because it was asked for so or because the server does not stream.
 func whole(r io.Reader, c io.Closer) (io.ReadCloser, error) {
 	defer c.Close()
-	data, err := io.ReadAll(r)
-	if err != nil {
+	data, err := io.ReadAll(io.LimitReader(r, mostLine+1))
+	switch {
+	case err != nil:
 		return nil, err
+	case len(data) > mostLine:
+		return nil, errEndless
+	case !json.Valid(data):
+		return nil, fmt.Errorf("read the reply: %w", io.ErrUnexpectedEOF)
 	}
 	if list := []json.RawMessage(nil); json.Unmarshal(data, &list) == nil && len(list) > 0 {
 		data = list[0] // Gemini wraps its errors
 	}
-	var line bytes.Buffer
-	if json.Compact(&line, data) != nil {
-		return nil, fmt.Errorf("read the reply: %w", io.ErrUnexpectedEOF)
-	}
-	var top struct{ Choices, Error json.RawMessage }
-	if json.Unmarshal(data, &top) != nil || top.Choices == nil && top.Error == nil {
+	var top struct{ Choices, Output, Error json.RawMessage }
+	if json.Unmarshal(data, &top) != nil || top.Choices == nil && top.Output == nil && top.Error == nil {
 		return nil, &misfitError{"answered with JSON that is neither a completion nor an error"}
 	}
-	return &eventReader{r: bufio.NewReader(io.MultiReader(strings.NewReader("data: "), &line, strings.NewReader("\n"))), c: c}, nil
+	// A line's end cannot stand in a string of JSON. Nothing else is touched: a
+	// part of this is to go back as it came.
+	for i, b := range data {
+		if b == '\n' || b == '\r' {
+			data[i] = ' '
+		}
+	}
+	return &eventReader{r: bufio.NewReader(io.MultiReader(strings.NewReader("data: "), bytes.NewReader(data), strings.NewReader("\n"))), c: c}, nil
 }
+
+var (
+	errEndless = errors.New("the reply is endless")
+	errSilent  = errors.New("nothing arrived for too long")
+	errLong    = errors.New("the reply took too long")
+)
 
 // watched tells whoever waits that bytes arrived, and does not read forever.
 type watched struct {
-	r    io.Reader
-	seen func()
-	left int
+	r     io.Reader
+	watch *watcher
+	left  int
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
-		w.seen()
+		w.watch.seen()
 	}
 	if w.left -= n; w.left < 0 {
-		return 0, errors.New("the reply is endless")
+		return 0, errEndless
 	}
 	return n, err
 }
@@ -209,10 +260,11 @@ func (w *watched) Read(p []byte) (int, error) {
 // and blank lines against a limit, mixes them into error events, and swallows
 // an error event that it cannot read; this way it sees neither.
 type eventReader struct {
-	r    *bufio.Reader
-	c    io.Closer
-	rest []byte
-	err  error
+	r     *bufio.Reader
+	c     io.Closer
+	watch *watcher // nil: all is there
+	rest  []byte
+	err   error
 }
 
 func (e *eventReader) Read(p []byte) (int, error) {
@@ -221,7 +273,7 @@ func (e *eventReader) Read(p []byte) (int, error) {
 			return 0, e.err
 		}
 		var line []byte
-		line, e.err = e.r.ReadBytes('\n')
+		line, e.err = e.line()
 		e.rest = event(bytes.TrimSpace(line))
 	}
 	n := copy(p, e.rest)
@@ -229,7 +281,30 @@ func (e *eventReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (e *eventReader) Close() error { return e.c.Close() }
+// line reads a line of a length that is not without bounds.
+func (e *eventReader) line() ([]byte, error) {
+	var line []byte
+	for {
+		piece, err := e.r.ReadSlice('\n')
+		line = append(line, piece...)
+		switch {
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return line, err
+		case len(line) > mostLine:
+			return nil, errEndless
+		}
+	}
+}
+
+// Close reads what little may still come after the last event, so that the
+// connection can be used for the next request, and does not wait for it.
+func (e *eventReader) Close() error {
+	if e.err == nil && e.watch != nil {
+		e.watch.last(lineLate)
+		_, _ = io.CopyN(io.Discard, e.r, 4<<10)
+	}
+	return e.c.Close()
+}
 
 // event is a line of a stream as the library is to see it, nil if not at all.
 func event(line []byte) []byte {
@@ -251,13 +326,3 @@ func event(line []byte) []byte {
 	}
 	return append(out, '\n')
 }
-
-// watch returns a context that ends with errSilent when nothing arrives for
-// too long, and the function to be called when something does.
-func watch(ctx context.Context, first, idle time.Duration) (context.Context, func(), func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(first, func() { cancel(errSilent) })
-	return ctx, func() { timer.Reset(idle) }, func() { timer.Stop(); cancel(nil) }
-}
-
-var errSilent = errors.New("nothing arrived for too long")
