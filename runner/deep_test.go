@@ -25,7 +25,7 @@ var deep = []namedSpace{
 	{"two crashes", space{features: 1, attempts: 2, perSession: 1, crashes: 2, outcomes: 2}},
 	{"two rivals", space{features: 1, attempts: 2, perSession: 1, crashes: 1, rivals: 2, outcomes: 2}},
 	{"broken and crashed", space{features: 2, attempts: 1, perSession: 1, crashes: 1, rots: 1, outcomes: 2}},
-	{"broken and stopped", space{features: 2, attempts: 1, repairs: 1, perSession: 1, crashes: 1, stops: 1, rots: 1, outcomes: 5, testFirst: true}},
+	{"broken and stopped", space{features: 2, attempts: 1, perSession: 1, stops: 1, rots: 1, outcomes: 4, testFirst: true}},
 	{"three features", space{features: 3, attempts: 1, perSession: 1, outcomes: 4, chained: true}},
 }
 
@@ -34,6 +34,7 @@ func TestEveryDeepExecution(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var mu sync.Mutex
 	var all tally
+	spaces := 0
 	begun := time.Now()
 	t.Run("spaces", func(t *testing.T) { // over when all of them are
 		for _, s := range deep {
@@ -42,12 +43,13 @@ func TestEveryDeepExecution(t *testing.T) {
 				one := enumerate(t, s.space)
 				mu.Lock()
 				defer mu.Unlock()
+				spaces++
 				all = tally{all.executions + one.executions, all.sessions + one.sessions, all.crashes + one.crashes, all.choices + one.choices}
 			})
 		}
 	})
 	t.Logf("all: %v, %.1f s", all, time.Since(begun).Seconds())
-	if all.executions < 100_000 && *replay == "" && !t.Failed() {
+	if all.executions < 100_000 && spaces == len(deep) && *replay == "" {
 		t.Errorf("%d executions are enumerated, want at least 100,000", all.executions)
 	}
 }
