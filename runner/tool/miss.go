@@ -9,6 +9,9 @@ import (
 // alike is how similar a region must be to be shown as the nearest.
 const alike = 0.6
 
+// mostSkipped is how many lines in a row of a region old may lack.
+const mostSkipped = 2
+
 // miss says that old was not found, and shows what the model may have meant.
 // Nothing is ever applied by likeness.
 func miss(content string, e edit) error {
@@ -48,14 +51,19 @@ func nearest(lines, old []string) (first int, score float64) {
 		}
 	}
 	for i := range file {
-		sum, n := 0.0, 0
-		for k, w := range want {
+		sum, n, at := 0.0, 0, i
+		for _, w := range want {
 			if w == "" {
 				continue
 			}
 			n++
-			if i+k < len(file) {
-				sum += compare(file[i+k], w)
+			// Lines that old has too many, or too few, do not spoil what follows.
+			for skip := range min(mostSkipped+1, len(file)-at) {
+				if like := compare(file[at+skip], w); like >= alike || skip == 0 && i == at {
+					sum += like
+					at += skip + 1
+					break
+				}
 			}
 		}
 		if n > 0 && sum/float64(n) > score {
