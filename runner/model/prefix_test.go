@@ -34,12 +34,16 @@ func (w *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 type body struct {
 	Tools    json.RawMessage `json:"tools"`
 	Messages json.RawMessage `json:"messages"`
+	Input    json.RawMessage `json:"input"` // of the Responses API
 }
 
 func opened(t *testing.T, b []byte) (out body) {
 	t.Helper()
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
+	}
+	if out.Input != nil {
+		out.Messages = out.Input
 	}
 	return out
 }
@@ -72,9 +76,9 @@ func (d *desk) Use(_ context.Context, c agent.Call, _ agent.Permit) (string, err
 	return "wrote " + c.Args, nil
 }
 
-// sent works through phases of tasks with a fresh agent over the wire of a
+// sends works through phases of tasks with a fresh agent over the wire of a
 // scripted model, and gives what was sent.
-func sent(t *testing.T, script string, window int, tasks ...runner.Task) ([][]byte, []runner.Claim) {
+func sends(t *testing.T, script string, window int, over func(*Options), tasks ...runner.Task) ([][]byte, []runner.Claim) {
 	t.Helper()
 	server, err := Script("test", []byte(script))
 	if err != nil {
@@ -82,7 +86,7 @@ func sent(t *testing.T, script string, window int, tasks ...runner.Task) ([][]by
 	}
 	defer server.Close()
 	wire := &tap{}
-	client := open(t, server.URL, func(o *Options) { o.Transport, o.Window, o.Name = wire, window, "script" })
+	client := open(t, server.URL, over, func(o *Options) { o.Transport, o.Window, o.Name = wire, window, "script" })
 	a := agent.Open(agent.Options{Model: client.Client, Tools: &desk{}, MaxOut: 1000, Intake: "Use tabs.", RepoMap: "main.go"})
 	var claims []runner.Claim
 	for _, in := range tasks {
@@ -129,42 +133,46 @@ Use the table.
 -- add-001/1/implement/3 request_verification --
 Done.
 `
-	next := work("add-001", runner.Implement)
-	next.Verdict = &runner.Verdict{Outcome: runner.Red, Reason: "red, as it should"}
-	bodies, _ := sent(t, script, 100_000, work("add-001", runner.Tests), next)
-	if len(bodies) != 9 {
-		t.Fatalf("%d requests", len(bodies))
-	}
-	for i := 1; i < len(bodies); i++ {
-		before, now := opened(t, bodies[i-1]), opened(t, bodies[i])
-		if !bytes.Equal(before.Tools, now.Tools) {
-			t.Errorf("request %d has other tools", i)
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		next := work("add-001", runner.Implement)
+		next.Verdict = &runner.Verdict{Outcome: runner.Red, Reason: "red, as it should"}
+		bodies, _ := sends(t, script, 100_000, over, work("add-001", runner.Tests), next)
+		if len(bodies) != 9 {
+			t.Fatalf("%d requests", len(bodies))
 		}
-		if !bytes.HasPrefix(now.Messages, bytes.TrimSuffix(before.Messages, []byte("]"))) {
-			t.Errorf("request %d does not begin with the one before:\n%s\n%s", i, before.Messages, now.Messages)
+		for i := 1; i < len(bodies); i++ {
+			before, now := opened(t, bodies[i-1]), opened(t, bodies[i])
+			if !bytes.Equal(before.Tools, now.Tools) {
+				t.Errorf("request %d has other tools", i)
+			}
+			if !bytes.HasPrefix(now.Messages, bytes.TrimSuffix(before.Messages, []byte("]"))) {
+				t.Errorf("request %d does not begin with the one before:\n%s\n%s", i, before.Messages, now.Messages)
+			}
+			end := bytes.Index(bodies[i-1], before.Messages) + len(before.Messages) - 1
+			if !bytes.HasPrefix(bodies[i], bodies[i-1][:end]) {
+				t.Errorf("the body of request %d differs before its new messages", i)
+			}
 		}
-		end := bytes.Index(bodies[i-1], before.Messages) + len(before.Messages) - 1
-		if !bytes.HasPrefix(bodies[i], bodies[i-1][:end]) {
-			t.Errorf("the body of request %d differs before its new messages", i)
-		}
-	}
+	})
 }
 
 // Two jobs send the same tools, contract and project, whatever they build and
 // whenever.
 func TestTwoJobsBeginAlike(t *testing.T) {
-	head := func(id string) string {
-		in := work(id, runner.Tests)
-		in.Feature.Notes = []string{"noted in " + id}
-		bodies, _ := sent(t, "-- "+id+"/1/tests/1 request_verification --\nDone.\n", 100_000, in)
-		var m []json.RawMessage
-		b := opened(t, bodies[0])
-		if err := json.Unmarshal(b.Messages, &m); err != nil || len(m) != 3 {
-			t.Fatalf("%d messages, %v", len(m), err)
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		head := func(id string) string {
+			in := work(id, runner.Tests)
+			in.Feature.Notes = []string{"noted in " + id}
+			bodies, _ := sends(t, "-- "+id+"/1/tests/1 request_verification --\nDone.\n", 100_000, over, in)
+			var m []json.RawMessage
+			b := opened(t, bodies[0])
+			if err := json.Unmarshal(b.Messages, &m); err != nil || len(m) != 3 {
+				t.Fatalf("%d messages, %v", len(m), err)
+			}
+			return string(b.Tools) + string(m[0]) + string(m[1])
 		}
-		return string(b.Tools) + string(m[0]) + string(m[1])
-	}
-	if a, b := head("add-001"), head("sub-002"); a != b {
-		t.Errorf("they differ:\n%s\n%s", a, b)
-	}
+		if a, b := head("add-001"), head("sub-002"); a != b {
+			t.Errorf("they differ:\n%s\n%s", a, b)
+		}
+	})
 }
