@@ -131,10 +131,17 @@ func Handoff(v View) ([]byte, error) {
 	if n := len(st.Sessions); n > 0 {
 		h.RunID = st.Sessions[n-1].Run
 	}
+	var files []string
 	if st.Wip != nil {
 		h.State.CurrentFeature = &st.Wip.Feature
+		if b := st.Wip.Brief; b != nil {
+			for _, f := range b.Files {
+				name, _, _ := strings.Cut(f, ": ")
+				files = append(files, name)
+			}
+		}
 	}
-	h.State.CompletedFeatures, h.State.Blockers, h.Context.RecentFiles = []string{}, []string{}, []string{}
+	h.State.CompletedFeatures, h.State.Blockers, h.Context.RecentFiles = []string{}, []string{}, append([]string{}, files...)
 	h.State.NextSteps = append([]string{}, nextSteps(st)...)
 	for _, f := range st.Features {
 		switch {

@@ -225,10 +225,11 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			f, _ := st.Feature(w.Feature)
 			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
 			claim, err := s.Agent.Work(ctx, Task{
-				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed,
+				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief,
 				Purse: s.Config.purse(st), Completed: rows(st.completed()),
 			})
 			st = st.charged(f.ID, claim.Usage).noted(f.ID, claim.Notes)
+			w.Brief = claim.Brief.Bounded()
 			switch {
 			case err != nil:
 				return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", f.ID, w.Attempt, w.Phase, err))

@@ -113,6 +113,7 @@ type Task struct {
 	Repair    int      // counts from 1; 0 is the first round of a phase
 	Verdict   *Verdict // of the round before, if any
 	Resumed   bool     // the work tree holds work of an earlier session
+	Brief     *Brief   // what is known of the attempt so far, nil if nothing
 	Purse     Purse
 	Completed []Row
 }
@@ -123,6 +124,7 @@ type Claim struct {
 	Why     string // it gave up
 	Notes   []string
 	Stopped string // why it did not end by the agent's own will, for people; "": it did
+	Brief   *Brief // what the attempt came to so far, its earlier phases included
 	Usage   Usage
 	Context float64 // of the model's window that the conversation fills, 0 to 1
 }

@@ -93,6 +93,7 @@ type Wip struct {
 	Outcome Outcome `json:"outcome,omitempty"` // of the last verdict, with its reason
 	Reason  string  `json:"reason,omitempty"`
 	Detail  string  `json:"detail,omitempty"`
+	Brief   *Brief  `json:"brief,omitempty"`
 }
 
 // then goes on to phase next after verdict v.

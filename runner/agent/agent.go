@@ -25,6 +25,10 @@ type Options struct {
 	// not known beforehand; a cost budget then binds one call late.
 	Price func(in, out int) runner.Money
 
+	// Similar is what helped against an error like this one, as text for the
+	// model, "" if nothing is known; it may be nil.
+	Similar func(err string) string
+
 	Event      func(Event) // live progress, for people; may be nil
 	Transcript io.Writer   // gets one JSON line per message; may be nil
 }
@@ -72,6 +76,9 @@ func (a *Agent) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 	fresh := c == nil || t.Resumed || c.feature != t.Feature.ID || c.attempt != t.Attempt
 	if fresh {
 		c = &conversation{feature: t.Feature.ID, attempt: t.Attempt}
+		if t.Brief != nil {
+			c.ledger.brief = *t.Brief
+		}
 	}
 	// A phase that ends in an error may leave calls without results behind.
 	// Whoever comes next starts from facts.
@@ -81,8 +88,9 @@ func (a *Agent) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 		p.say(Message{Role: System, Content: systemPrompt})
 		p.say(Message{Role: User, Content: project(a.o)})
 	}
-	p.say(Message{Role: User, Content: assignment(t, fresh)})
+	p.say(Message{Role: User, Content: assignment(t, opening{fresh: fresh, brief: t.Brief})})
 	err := p.run(ctx)
+	p.claim.Brief = c.ledger.current()
 	if window := a.o.Model.Window(); window > 0 {
 		p.claim.Context = math.Min(1, float64(c.estimate())/float64(window))
 	}
@@ -93,7 +101,7 @@ func (a *Agent) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 }
 
 // A conversation is what an attempt has said so far. It only ever grows, but
-// for the masking of old results.
+// for the masking of old results, until it is begun anew.
 type conversation struct {
 	feature string
 	attempt int
@@ -103,6 +111,11 @@ type conversation struct {
 	bytes  int // and how large that request was, by size
 	calm   int // tokens below which old results are left alone, for the cache's sake
 	warned bool
+
+	ledger ledger
+	turns  int             // replies, of all its phases
+	reset  int             // turns when it was last begun anew, 0: never
+	told   map[string]bool // directories whose own instructions were quoted
 }
 
 // estimate is how many tokens the conversation has, by the provider's own count

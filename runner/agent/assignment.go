@@ -32,23 +32,67 @@ func project(o Options) string {
 	return b.String()
 }
 
+// An opening says how a phase is begun.
+type opening struct {
+	fresh bool          // the conversation has not heard of the feature
+	reset bool          // it is begun anew in the middle of a phase
+	brief *runner.Brief // where the attempt stands, if it is known
+	turn  int           // the turn that comes next; up to 1: the first
+}
+
 // assignment is the message that begins a phase. Its first line is read by
-// machines too. A fresh conversation is told the feature; one that continues
-// has heard of it.
-func assignment(t runner.Task, fresh bool) string {
+// machines too. A fresh conversation is told the feature, and where the attempt
+// stands: the same after a limit of the session, and after one of the window.
+func assignment(t runner.Task, o opening) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[loop] feature=%s attempt=%d phase=%s round=%d\n", t.Feature.ID, t.Attempt, t.Phase, t.Repair)
-	if fresh {
-		b.WriteString(feature(t))
+	fmt.Fprintf(&b, "[loop] feature=%s attempt=%d phase=%s round=%d", t.Feature.ID, t.Attempt, t.Phase, t.Repair)
+	if o.turn > 1 {
+		fmt.Fprintf(&b, " turn=%d", o.turn)
+	}
+	b.WriteByte('\n')
+	if o.fresh {
+		b.WriteString(feature(t, o))
 	}
 	if t.Verdict != nil {
 		b.WriteString(verdict(*t.Verdict))
+	}
+	if o.fresh && o.brief != nil {
+		b.WriteString(standing(*o.brief))
 	}
 	b.WriteString("\n" + orders(t))
 	return b.String()
 }
 
-func feature(t runner.Task) string {
+// standing is a brief in words.
+func standing(r runner.Brief) string {
+	var b strings.Builder
+	list := func(b *strings.Builder, title string, all []string) {
+		if len(all) > 0 {
+			fmt.Fprintf(b, "%s:\n- %s\n", title, strings.Join(all, "\n- "))
+		}
+	}
+	var facts, own strings.Builder
+	list(&facts, "files changed last", r.Files)
+	list(&facts, "commands that worked", r.Commands)
+	list(&facts, "errors met", r.Errors)
+	if r.Tests != "" {
+		facts.WriteString("the last run of the tests:\n" + r.Tests + "\n")
+	}
+	list(&own, "decisions", r.Decisions)
+	list(&own, "open problems", r.Problems)
+	if r.State != "" {
+		own.WriteString("state:\n" + r.State + "\n")
+	}
+	if facts.Len() > 0 {
+		b.WriteString("\nWhere this attempt stands, as the harness recorded it:\n" + data("record", facts.String()))
+	}
+	if own.Len() > 0 {
+		b.WriteString("\nWhat you wrote down about it yourself:\n" + data("own-words", own.String()))
+	}
+	return b.String()
+}
+
+func feature(t runner.Task, o opening) string {
 	var b strings.Builder
 	f := t.Feature
 	fmt.Fprintf(&b, "\nThe feature to build, %s:\n", f.ID)
@@ -65,7 +109,14 @@ func feature(t runner.Task) string {
 		b.WriteString("\nIts acceptance: the harness performs these steps in a browser, without you. {{name}} stands for a value drawn anew for each run:\n")
 		b.WriteString(data("acceptance", lines(f.Acceptance)))
 	}
-	if len(t.Completed) > 0 {
+	switch {
+	case len(t.Completed) > 0 && o.reset:
+		var ids []string
+		for _, r := range t.Completed {
+			ids = append(ids, r.ID)
+		}
+		b.WriteString("\nAlready complete, and to be kept working: " + strings.Join(ids, ", ") + "\n")
+	case len(t.Completed) > 0:
 		b.WriteString("\nAlready complete; all of it must keep working:\n")
 		var c strings.Builder
 		for i, r := range t.Completed {
@@ -77,10 +128,12 @@ func feature(t runner.Task) string {
 		}
 		b.WriteString(data("complete", c.String()))
 	}
-	if t.Attempt > 1 && !t.Resumed {
+	switch {
+	case o.reset:
+		b.WriteString("\nYou are in the middle of this phase. The conversation before was dropped because it filled its window; the tree holds all of your work. Go on where you were.\n")
+	case t.Attempt > 1 && !t.Resumed:
 		b.WriteString("\nAn earlier attempt failed and was rolled back: the tree holds none of it. Do not repeat what failed.\n")
-	}
-	if t.Resumed {
+	case t.Resumed:
 		b.WriteString("\nAn earlier session of this attempt was interrupted. The tree holds its work, finished or not: look at it first, keep what is good.\n")
 	}
 	if f.Note != "" {

@@ -38,7 +38,7 @@ func (p *phase) read(r Reply) []wish {
 	var out []wish
 	for i, c := range r.Calls {
 		if c.ID == "" || taken[c.ID] {
-			c.ID = fmt.Sprintf("c%d_%d", len(p.c.msgs), i)
+			c.ID = fmt.Sprintf("c%d_%d", p.c.turns, i)
 		}
 		taken[c.ID] = true
 		out = append(out, p.understand(c, r.Finish))
@@ -135,6 +135,10 @@ func (p *phase) answer(calls []wish, results []string, steps []step, over *bool)
 		s := steps[i]
 		s.Turn, s.Tool, s.Args, s.Result = p.turn, c.Name, canonical(c.Args), compared(c.Name, results[i])
 		s.Failed, s.Malformed = strings.HasPrefix(results[i], Failed), c.problem != ""
+		if remark := p.recover(&s, results[i]); remark != "" {
+			results[i] += "\n[harness] " + remark
+		}
+		p.c.ledger.entered(c.Call, results[i])
 		p.steps = append(p.steps, s)
 		circles = append(circles, stuck(p.t.Phase, p.steps)...)
 		if len(c.remarks) > 0 {

@@ -1,10 +1,9 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"slices"
-
-	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // Bands are where, in percent of the model's window, something is done about a
@@ -76,9 +75,9 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 
 // makeRoom sees to it that the next request leaves room in the window, or says
 // that the session is over. A mask that would free next to nothing is not worth
-// the provider's cache and waits until it must be.
-func (p *phase) makeRoom() error {
-	window := p.a.o.Model.Window()
+// the provider's cache and waits.
+func (p *phase) makeRoom(ctx context.Context) error {
+	window, bands := p.a.o.Model.Window(), p.a.o.Bands
 	if window <= 0 {
 		return nil
 	}
@@ -88,16 +87,11 @@ func (p *phase) makeRoom() error {
 			p.c.calm = p.c.estimate() + min(window*stepShare/100, stepTokens)
 		}
 	}
-	if p.c.estimate()*100 < window*p.a.o.Bands.HandOff {
+	n := p.c.estimate()
+	if n*100 < window*bands.Compact {
 		return nil
 	}
-	if msgs, freed := mask(p.c.msgs, keepFew); freed > 0 {
-		p.masked(msgs, freed)
-	}
-	if n := p.c.estimate(); n*100 >= window*p.a.o.Bands.HandOff {
-		return &runner.StopError{Reason: runner.ContextLimit, Err: fmt.Errorf("the conversation has about %d tokens of a window of %d", n, window)}
-	}
-	return nil
+	return p.reset(ctx, n*100 < window*bands.Emergency)
 }
 
 func (p *phase) masked(msgs []Message, freed int) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type script struct {
 	errs    map[string]error // given instead, once
 	window  int
 	maxOut  int // want of every request, if not 0
+	resets  int // how often the conversation was seen to begin anew
 	masks   int // how often an earlier result was seen to have been dropped
 	prompt  func(Request) int
 
@@ -34,7 +36,7 @@ type script struct {
 
 func (s *script) Window() int { return s.window }
 
-var header = regexp.MustCompile(`(?m)^\[loop\] feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)$`)
+var header = regexp.MustCompile(`(?m)^\[loop\] feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=(\d+))?$`)
 
 func (s *script) Complete(ctx context.Context, r Request) (Reply, error) {
 	s.mu.Lock()
@@ -46,8 +48,13 @@ func (s *script) Complete(ctx context.Context, r Request) (Reply, error) {
 	s.reqs = append(s.reqs, r)
 	key, turn := "", 0
 	for _, m := range r.Messages {
-		if h := header.FindStringSubmatch(m.Content); m.Role == User && h != nil {
+		if strings.HasPrefix(m.Content, "[loop] compact feature=") {
+			key, turn = "compact", 1
+		} else if h := header.FindStringSubmatch(m.Content); m.Role == User && h != nil {
 			key, turn = h[3], 1
+			if n, err := strconv.Atoi(h[5]); err == nil {
+				turn = n
+			}
 			if h[4] != "0" {
 				key += "-" + h[4]
 			}
@@ -125,13 +132,21 @@ func (s *script) check(r Request) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if n := len(s.reqs); n > 0 && len(r.Messages) > 3 {
+	anew := strings.Contains(r.Messages[2].Content, "in the middle of this phase")
+	if n := len(s.reqs); n > 0 && (len(r.Messages) > 3 || anew) {
 		last := s.reqs[n-1]
 		if before, _ := json.Marshal(last.Tools); string(before) != string(tools) {
 			s.t.Error("the tools changed")
 		}
 		prefix := strings.TrimSuffix(s.raw[n-1], "]")
-		if !strings.HasPrefix(string(now), prefix) {
+		switch {
+		case strings.HasPrefix(string(now), prefix):
+		case anew && r.Messages[2].Content != last.Messages[2].Content:
+			s.resets++
+			if d := cmp.Diff(r.Messages[:2], last.Messages[:2]); d != "" {
+				s.t.Errorf("contract and project have changed (-got +want):\n%s", d)
+			}
+		default:
 			s.masked(last.Messages, r.Messages)
 		}
 	}

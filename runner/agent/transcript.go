@@ -14,7 +14,7 @@ type Event struct {
 	Phase   runner.Phase
 	Repair  int
 	Turn    int
-	Step    string       // reply, call, masked, nudge
+	Step    string       // reply, call, masked, compacted, nudge, recovery
 	Tool    string       // of a call
 	Arg     string       // what is most telling of its arguments, short
 	Text    string       // start of the reply or of the result
@@ -48,10 +48,15 @@ type line struct {
 	Tokens  int64        `json:"tokens,omitempty"` // of the phase so far
 }
 
-// say appends m to the conversation and to the transcript. That a line could
-// not be written costs nothing but the line: the transcript proves nothing.
+// say appends m to the conversation and to the transcript.
 func (p *phase) say(m Message) {
 	p.c.msgs = append(p.c.msgs, m)
+	p.record(m)
+}
+
+// record writes m to the transcript. That a line could not be written costs
+// nothing but the line: the transcript proves nothing.
+func (p *phase) record(m Message) {
 	if p.a.o.Transcript == nil {
 		return
 	}

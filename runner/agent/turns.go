@@ -14,6 +14,9 @@ import (
 // be filtered before the phase ends.
 const mostIdle = 3
 
+// silence stands for a reply that says and does nothing.
+const silence = "(empty reply)"
+
 // A phase is one phase of an attempt while it is being worked on.
 type phase struct {
 	a *Agent
@@ -67,7 +70,7 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 		if ctx.Err() != nil {
 			return Reply{}, context.Cause(ctx)
 		}
-		if err := p.makeRoom(); err != nil {
+		if err := p.makeRoom(ctx); err != nil {
 			return Reply{}, err
 		}
 		if err := p.afford(); err != nil {
@@ -79,17 +82,18 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 		switch stop, _ := errors.AsType[*runner.StopError](err); {
 		case err == nil:
 			p.c.tokens, p.c.bytes = r.Prompt, size(sent)
+			p.c.turns++
 			return r, nil
 		case ctx.Err() != nil:
 			return Reply{}, context.Cause(ctx)
 		case stop != nil && stop.Reason == runner.ContextLimit && !p.shed:
 			// The provider counts differently than we do: once, cut and try again.
 			p.shed = true
-			msgs, freed := mask(p.c.msgs, keepFew)
-			if freed == 0 {
-				return Reply{}, err
+			if msgs, freed := mask(p.c.msgs, keepFew); freed >= size(p.c.msgs)/10 {
+				p.masked(msgs, freed)
+			} else if full := p.reset(ctx, false); full != nil {
+				return Reply{}, full
 			}
-			p.masked(msgs, freed)
 		default:
 			return Reply{}, fmt.Errorf("turn %d: %w", p.turn, err)
 		}
@@ -137,7 +141,7 @@ func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 		m.Calls = append(m.Calls, c.Call)
 	}
 	if m.Content == "" && len(m.Calls) == 0 {
-		m.Content = "(empty reply)" // several providers refuse an empty message
+		m.Content = silence // several providers refuse an empty message
 	}
 	p.say(m)
 	p.event(Event{Step: "reply", Text: oneLine(r.Content, 200)})

@@ -71,7 +71,7 @@ func (d *desk) Use(_ context.Context, c agent.Call, _ agent.Permit) (string, err
 	case "run_tests":
 		return fmt.Sprintf("1 failed, %d passed, 0.%d s: npm test\nadd adds: want 3", d.used, d.used), nil
 	case "read_file":
-		return "1\t" + strings.Repeat("some <line> & more\n", 400), nil
+		return "1\t" + strings.Repeat("some <line> & more\n", 100), nil
 	}
 	return "wrote " + c.Args, nil
 }
@@ -175,4 +175,61 @@ func TestTwoJobsBeginAlike(t *testing.T) {
 			t.Errorf("they differ:\n%s\n%s", a, b)
 		}
 	})
+}
+
+// A session whose conversation fills its window twice is begun anew twice, does
+// each thing once, and comes to its end. The script is strict: a turn that was
+// asked again, or left out, would fail.
+func TestASessionThatCompactsTwiceCompletes(t *testing.T) {
+	const turns = 40
+	var b strings.Builder
+	thought := strings.Repeat("The list keeps its order, and the page shows it. ", 40)
+	for i := range turns {
+		fmt.Fprintf(&b, "-- add-001/1/implement/%d say --\n%s\n-- add-001/1/implement/%[1]d read_file f%[1]d.js --\n-- add-001/1/implement/%[1]d write_file g%[1]d.js --\nx\n", i+1, thought)
+	}
+	fmt.Fprintf(&b, "-- add-001/1/implement/%d expect --\nwrote\n-- add-001/1/implement/%[1]d request_verification --\nDone.\n", turns+1)
+	b.WriteString("-- add-001/1/repair-1/1 request_verification --\nMended.\n")
+	b.WriteString("-- compact/add-001/1 say --\n# Decisions\n- A list, because the spec sorts.\n# Open problems\n- none\n# State\nHalf of the files are written.\n")
+	repair := work("add-001", runner.Repair)
+	repair.Repair, repair.Verdict = 1, &runner.Verdict{Outcome: runner.Failed, Reason: "one is missing"}
+	bodies, claims := sent(t, b.String(), 24_000, work("add-001", runner.Implement), repair)
+	asked := 0
+	heads := map[string]bool{}
+	for _, raw := range bodies {
+		var q struct {
+			Messages []struct {
+				Role    string
+				Content string
+				Calls   []struct{ ID string } `json:"tool_calls"`
+				CallID  string                `json:"tool_call_id"`
+			}
+		}
+		if err := json.Unmarshal(raw, &q); err != nil {
+			t.Fatal(err)
+		}
+		open := map[string]bool{}
+		for _, m := range q.Messages {
+			for _, c := range m.Calls {
+				open[c.ID] = true
+			}
+			if m.Role == "tool" && !open[m.CallID] {
+				t.Fatalf("a result without its call %s", m.CallID)
+			}
+			delete(open, m.CallID)
+		}
+		if len(open) > 0 {
+			t.Fatalf("calls without a result: %v", open)
+		}
+		heads[q.Messages[0].Content+q.Messages[1].Content] = true
+		if last := q.Messages[len(q.Messages)-1]; strings.HasPrefix(last.Content, "[loop] compact") {
+			asked++
+		}
+	}
+	if asked < 2 || len(heads) != 1 || len(bodies) != turns+2+asked {
+		t.Errorf("%d summaries, %d requests, %d beginnings", asked, len(bodies), len(heads))
+	}
+	brief := claims[1].Brief
+	if brief == nil || len(brief.Decisions) != 1 || len(brief.Files) != 5 || brief.Files[4] != fmt.Sprintf("g%d.js: written", turns) || claims[0].Stopped != "" {
+		t.Errorf("%+v, stopped %q", brief, claims[0].Stopped)
+	}
 }

@@ -43,11 +43,12 @@ type failure struct {
 // the number of the turn in an entry's name.
 var (
 	entryKey = regexp.MustCompile(`^(?:plan(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
-	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+))\s*$`)
+	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
 )
 
-// conversation is the key that the first line of a user message names.
-func conversation(content string) (string, bool) {
+// conversation is the key that the first line of a user message names, and the
+// turn that comes after it: not the first where the conversation was begun anew.
+func conversation(content string) (key string, turn int, ok bool) {
 	line, _, _ := strings.Cut(content, "\n")
 	m := loopLine.FindStringSubmatch(strings.TrimSuffix(line, "\r"))
 	round := func(n string) string {
@@ -58,13 +59,17 @@ func conversation(content string) (string, bool) {
 	}
 	switch {
 	case m == nil:
-		return "", false
+		return "", 0, false
 	case m[1] != "":
-		return "plan" + round(m[2]), true
+		return "plan" + round(m[2]), 1, true
 	case m[3] != "":
-		return m[3] + "/" + m[4], true
+		return m[3] + "/" + m[4], 1, true
 	}
-	return path.Join(m[5], m[6], m[7]) + round(m[8]), true
+	turn, err := strconv.Atoi(m[9])
+	if err != nil {
+		turn = 1
+	}
+	return path.Join(m[5], m[6], m[7]) + round(m[8]), turn, true
 }
 
 // parseScript reads a script, a txtar archive whose entries are called

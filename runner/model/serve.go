@@ -173,8 +173,8 @@ func (q question) turn() (key string, n int, err error) {
 	for _, m := range q.messages {
 		switch m.role {
 		case agent.User:
-			if k, ok := conversation(m.text); ok {
-				key, n = k, 1
+			if k, turn, ok := conversation(m.text); ok {
+				key, n = k, turn
 			}
 		case agent.Assistant:
 			n++
