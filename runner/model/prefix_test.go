@@ -192,7 +192,7 @@ func TestASessionThatCompactsTwiceCompletes(t *testing.T) {
 	b.WriteString("-- compact/add-001/1 say --\n# Decisions\n- A list, because the spec sorts.\n# Open problems\n- none\n# State\nHalf of the files are written.\n")
 	repair := work("add-001", runner.Repair)
 	repair.Repair, repair.Verdict = 1, &runner.Verdict{Outcome: runner.Failed, Reason: "one is missing"}
-	bodies, claims := sent(t, b.String(), 24_000, work("add-001", runner.Implement), repair)
+	bodies, claims := sends(t, b.String(), 24_000, func(*Options) {}, work("add-001", runner.Implement), repair)
 	asked := 0
 	heads := map[string]bool{}
 	for _, raw := range bodies {
