@@ -184,6 +184,12 @@ func Text(v View) string {
 		fmt.Fprintf(&b, "next       %s\n", plain(strings.ReplaceAll(n, "`", "")))
 	}
 	fmt.Fprintf(&b, "sessions   %d\ntokens     %s\ncost       %s\nrecovered  %d\ntime       %s\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes))
+	if r.TotalTokens > 0 {
+		fmt.Fprintf(&b, "by kind    %s\n", kinds(r.Tokens))
+	}
+	if f := figures(r); f != "" {
+		fmt.Fprintf(&b, "figures    %s\n", f)
+	}
 	for _, f := range v.State.Features {
 		if f.Status != runner.Complete {
 			fmt.Fprintf(&b, "  %-12s %s: %s\n", standing(f, v.State), f.ID, plain(f.Note))

@@ -17,6 +17,7 @@ var page string
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"thousands": thousands,
 	"minutes":   minutes,
+	"dollars":   func(m runner.Money) string { return fmt.Sprintf("$%.4f", m.Dollars()) },
 	"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"day":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	"short":     func(s string) string { return s[:min(len(s), 10)] },
@@ -40,11 +41,11 @@ func HTML(v View) ([]byte, error) {
 	}
 	data := struct {
 		View
-		Bar, Headline, Next, Cost, ETA string
-		Percent                        int
-		Rows                           []row
+		Bar, Headline, Next, Cost, ETA, Kinds, Figures string
+		Percent                                        int
+		Rows                                           []row
 	}{
-		View: v, Bar: Bar(v.Result.FeaturesCompleted, v.Result.FeaturesTotal), Headline: headline(v), Next: next(v), Cost: cost(v), ETA: eta(v.State, v.Result),
+		View: v, Bar: Bar(v.Result.FeaturesCompleted, v.Result.FeaturesTotal), Headline: headline(v), Next: next(v), Cost: cost(v), ETA: eta(v.State, v.Result), Kinds: kinds(v.Result.Tokens), Figures: figures(v.Result),
 		Percent: percent(v.Result.FeaturesCompleted, v.Result.FeaturesTotal),
 	}
 	for _, f := range v.State.Features {

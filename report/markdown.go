@@ -55,6 +55,9 @@ func body(v View) string {
 	}
 	b.WriteString("\n\n| sessions | tokens | cost | errors recovered | time | left |\n|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %d | %s | %s | %d | %s | %s |\n\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes), eta(v.State, r))
+	if f := figures(r); f != "" {
+		fmt.Fprintf(&b, "<sub>%s</sub>\n\n", f)
+	}
 	if len(v.State.Features) > 0 {
 		b.WriteString("| | feature | what | attempts | proof |\n|---|---|---|---|---|\n")
 	}

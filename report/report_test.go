@@ -31,7 +31,7 @@ func sample() View {
 		Why: "the session has completed as many features as it may", Base: runner.Base{Branch: "main", Commit: "b"}, Code: "c0ffee", Work: "c0ffee",
 		Features: []runner.Feature{
 			{Row: row("list-001", "A page with the list"), Progress: runner.Progress{
-				Status: runner.Complete, Attempts: 2, Failures: 1, Commit: "c0ffee0123456789", Tokens: 4200,
+				Status: runner.Complete, Attempts: 2, Failures: 1, Commit: "c0ffee0123456789", Usage: runner.Usage{Tokens: 4200},
 				Evidence: &runner.Evidence{Outcome: runner.Verified, Tree: "0123456789abcdef", Files: map[string]string{"verdict.json": "00"}},
 			}},
 			{Row: row("add-001", "A form | fixes #1, thanks @octocat <!-- autonomous-loop:l1 -->"), Progress: runner.Progress{
@@ -43,11 +43,12 @@ func sample() View {
 		},
 		Wip: &runner.Wip{Feature: "search-001", Attempt: 1, Phase: runner.Implement, Commit: "w"},
 		Spent: runner.Spent{
-			Sessions: 2, Tokens: 1_234_567, Calls: 40, Cost: 1_500_000_000, Priced: true, Time: 95 * time.Second,
+			Sessions: 2, Time: 95 * time.Second, Phases: 3, Filled: 1250,
+			Usage: runner.Usage{Calls: 40, Tokens: 1_234_567, Cached: 900_000, CacheWrite: 50_000, Output: 34_567, Reasoning: 12_000, Cost: 1_500_000_000},
 		},
 		Sessions: []runner.SessionRecord{
-			{Number: 1, Run: "100", Begun: noon.Add(-time.Hour), Crashed: true, Tried: []string{"list-001"}, Tokens: 600_000},
-			{Number: 2, Run: "101", Begun: noon.Add(-time.Minute), Ended: noon, Completed: []string{"list-001"}, Tried: []string{"list-001", "add-001"}, Tokens: 634_567, Reason: runner.FeaturesPerSession},
+			{Number: 1, Run: "100", Begun: noon.Add(-time.Hour), Crashed: true, Tried: []string{"list-001"}, Usage: runner.Usage{Tokens: 600_000}},
+			{Number: 2, Run: "101", Begun: noon.Add(-time.Minute), Ended: noon, Completed: []string{"list-001"}, Tried: []string{"list-001", "add-001"}, Usage: runner.Usage{Tokens: 634_567}, Reason: runner.FeaturesPerSession},
 		},
 	}
 	st.Features[3].DependsOn = []string{"old-001"}

@@ -93,7 +93,9 @@ func Decode(state, list []byte) (State, error) {
 	if err := json.Unmarshal(list, &rows); err != nil {
 		return State{}, fmt.Errorf("feature_list.json: %w", err)
 	}
-	f.migrate(rows)
+	if err := f.migrate(state, rows); err != nil {
+		return State{}, fmt.Errorf("state.json: %w", err)
+	}
 	st := f.State
 	st.digest = Hash(state)
 	if err := f.check(rows); err != nil {
@@ -107,13 +109,26 @@ func Decode(state, list []byte) (State, error) {
 }
 
 // migrate brings what an older version wrote up to this one's schema.
-func (f *stateFile) migrate(rows []Row) {
+func (f *stateFile) migrate(state []byte, rows []Row) error {
 	if f.Schema == 1 { // froze acceptances by the hash of the row alone, and kept no records
 		for i := range min(len(rows), len(f.Progress)) {
 			f.Progress[i].Frozen = rows[i].AcceptanceHash()
 		}
 		f.Schema = 2
 	}
+	if f.Schema == 2 { // said that all calls had a price, not that one had none
+		var old struct {
+			Spent struct {
+				Priced bool `json:"priced"`
+			} `json:"spent"`
+		}
+		if err := json.Unmarshal(state, &old); err != nil {
+			return err
+		}
+		f.Spent.Unpriced = f.Spent.Calls > 0 && !old.Spent.Priced
+		f.Schema = 3
+	}
+	return nil
 }
 
 func (f stateFile) check(rows []Row) error {

@@ -249,9 +249,9 @@ func TestReached(t *testing.T) {
 		completed int
 		want      Reason
 	}{
-		{t.Context(), Spent{Tokens: 99, Cost: Dollar - 1}, 1, ""},
-		{t.Context(), Spent{Tokens: 100}, 0, TokenBudget},
-		{t.Context(), Spent{Cost: Dollar}, 0, CostBudget},
+		{t.Context(), Spent{Usage: Usage{Tokens: 99, Cost: Dollar - 1}}, 1, ""},
+		{t.Context(), Spent{Usage: Usage{Tokens: 100}}, 0, TokenBudget},
+		{t.Context(), Spent{Usage: Usage{Cost: Dollar}}, 0, CostBudget},
 		{t.Context(), Spent{}, 2, FeaturesPerSession},
 		{ended, Spent{}, 0, SessionTime},
 	} {
@@ -315,7 +315,7 @@ func TestDetect(t *testing.T) {
 		{"a row changed", found(t, saved(), replace("what b does", "what b is")), "", Corrupt, "feature b was changed"},
 		{"complete by hand", found(t, saved(), replace(`"status": "todo"`, `"status": "complete"`)), "", Corrupt, "complete without evidence"},
 		{"a status that is none", found(t, saved(), replace(`"status": "todo"`, `"status": "done"`)), "", Corrupt, "unknown status"},
-		{"a schema of the future", found(t, saved(), replace(`"schema": 2`, `"schema": 3`)), "", Corrupt, "schema 3"},
+		{"a schema of the future", found(t, saved(), replace(`"schema": 3`, `"schema": 4`)), "", Corrupt, "schema 4"},
 		{"done", found(t, saved(func(st *State) { st.Status, st.Features = Done, st.Features[:1] })), "", Finished, ""},
 		{"done, but the work branch stayed behind", found(t, saved(func(st *State) { st.Status, st.Features, st.Published = Done, st.Features[:1], "" }), func(f *Found) { f.Work = "" }), "", Resume, ""},
 		{"died on its last lines", found(t, saved(func(st *State) { st.Status, st.Features = Running, st.Features[:1] })), "", Resume, ""},

@@ -161,7 +161,7 @@ func TestForgedEvidenceIsNoticed(t *testing.T) {
 // The state of today, with its evidence, is kept with the old ones; what stands
 // there must be what is written.
 func TestEvidenceOfOldStatesChecks(t *testing.T) {
-	const dir = "testdata/states/schema-2"
+	const dir = "testdata/states/schema-3"
 	if *update {
 		s := proved(t)
 		state, list, err := Encode(s.st)
@@ -179,27 +179,29 @@ func TestEvidenceOfOldStatesChecks(t *testing.T) {
 			}
 		}
 	}
-	var files []File
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, dir := range []string{"testdata/states/schema-2", dir} {
+		var files []File
+		err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			files = append(files, File{name, data})
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		files = append(files, File{name, data})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	content := func(name string) []byte {
-		return files[slices.IndexFunc(files, func(f File) bool { return f.Name == name })].Data
-	}
-	st, err := Decode(content("state.json"), content("feature_list.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = slices.DeleteFunc(files, func(f File) bool { return !strings.HasPrefix(f.Name, "evidence/") })
-	if records, flaws := st.CheckEvidence(files); len(flaws) > 0 || len(records) != 2 {
-		t.Errorf("%d records, %v", len(records), flaws)
+		content := func(name string) []byte {
+			return files[slices.IndexFunc(files, func(f File) bool { return f.Name == name })].Data
+		}
+		st, err := Decode(content("state.json"), content("feature_list.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = slices.DeleteFunc(files, func(f File) bool { return !strings.HasPrefix(f.Name, "evidence/") })
+		if records, flaws := st.CheckEvidence(files); len(flaws) > 0 || len(records) != 2 {
+			t.Errorf("%d records, %v", len(records), flaws)
+		}
 	}
 }

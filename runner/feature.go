@@ -74,7 +74,7 @@ type Progress struct {
 	Outcome      Outcome       `json:"outcome,omitempty"`        // of the last verdict
 	Note         string        `json:"note,omitempty"`           // why it is not complete yet, for the next attempt to read
 	Notes        []string      `json:"notes,omitempty"`          // what the agent wrote down for whoever goes on
-	Tokens       int64         `json:"tokens,omitempty"`
+	Usage                      // all attempts
 	Commit       string        `json:"commit,omitempty"`  // on the work branch, that completed it
 	Frozen       string        `json:"acceptance_sha256"` // of the acceptance as it was drawn up, see [Row.AcceptanceHash]
 	Evidence     *Evidence     `json:"evidence,omitempty"`

@@ -228,7 +228,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief,
 				Purse: s.Config.purse(st), Completed: rows(st.completed()),
 			})
-			st = st.charged(f.ID, claim.Usage).noted(f.ID, claim.Notes)
+			st = st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes)
 			w.Brief = claim.Brief.Bounded()
 			switch {
 			case err != nil:
@@ -287,7 +287,7 @@ func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Ve
 	if err == nil && v.Outcome == Inconclusive && len(v.Broken) == 0 {
 		used := v.Usage
 		v, err = s.Gates.Judge(ctx, c)
-		v.Usage = v.Usage.plus(used)
+		v.Usage = v.Usage.Plus(used)
 	}
 	return v, err
 }

@@ -45,7 +45,7 @@ type State struct {
 func (st State) Digest() string { return st.digest }
 
 // Schema is the version of state.json that this program writes.
-const Schema = 2
+const Schema = 3
 
 // A LoopStatus says what a loop is doing.
 type LoopStatus string
@@ -120,33 +120,14 @@ func (w Wip) verdict() *Verdict {
 
 // Spent is what the loop has used so far, over all sessions.
 type Spent struct {
-	Sessions int           `json:"sessions"` // claims
-	Tokens   int64         `json:"tokens"`
-	Cached   int64         `json:"cached_tokens,omitempty"` // of Tokens
-	Calls    int           `json:"calls"`
-	Cost     Money         `json:"cost_nanodollars"`
-	Priced   bool          `json:"priced"` // every call so far had a price of its own
-	Time     time.Duration `json:"time_ns"`
-}
+	Sessions int `json:"sessions"` // claims
+	Usage
+	Time time.Duration `json:"time_ns"`
 
-// Money is an amount in billionths of a dollar.
-type Money int64
-
-// Dollar is one dollar.
-const Dollar Money = 1e9
-
-// Usage is what some model calls used.
-type Usage struct {
-	Calls    int
-	Tokens   int64 // input, cached or not, and output, reasoning included
-	Cached   int64 // input tokens that the provider had cached
-	Cost     Money
-	Unpriced bool // the price table does not know the model: Cost is a high guess
-}
-
-// plus is what u and o used together.
-func (u Usage) plus(o Usage) Usage {
-	return Usage{u.Calls + o.Calls, u.Tokens + o.Tokens, u.Cached + o.Cached, u.Cost + o.Cost, u.Unpriced || o.Unpriced}
+	// How full the model's window was at the end of a phase, in thousandths,
+	// over all phases that asked a model.
+	Phases int   `json:"phases,omitempty"`
+	Filled int64 `json:"context_thousandths,omitempty"`
 }
 
 // A Checkpoint is a saved point that can be returned to: the transaction with
@@ -174,17 +155,16 @@ var keep = map[CheckpointKind]int{Automatic: 5, SessionStart: 3}
 
 // A SessionRecord is the line of the history that one session leaves.
 type SessionRecord struct {
-	Number    int           `json:"number"`
-	Run       string        `json:"run"`
-	Begun     time.Time     `json:"begun"`
-	Ended     time.Time     `json:"ended,omitzero"` // zero: it crashed, or is still at work
-	Completed []string      `json:"completed,omitempty"`
-	Tried     []string      `json:"tried,omitempty"`
-	Tokens    int64         `json:"tokens"`
-	Cost      Money         `json:"cost_nanodollars"`
-	Time      time.Duration `json:"time_ns"`
-	Reason    Reason        `json:"handoff_reason,omitempty"`
-	Crashed   bool          `json:"crashed,omitempty"`
+	Number    int       `json:"number"`
+	Run       string    `json:"run"`
+	Begun     time.Time `json:"begun"`
+	Ended     time.Time `json:"ended,omitzero"` // zero: it crashed, or is still at work
+	Completed []string  `json:"completed,omitempty"`
+	Tried     []string  `json:"tried,omitempty"`
+	Usage
+	Time    time.Duration `json:"time_ns"`
+	Reason  Reason        `json:"handoff_reason,omitempty"`
+	Crashed bool          `json:"crashed,omitempty"`
 }
 
 // claimed begins a session. If the one before never ended, its attempt stays
@@ -382,16 +362,23 @@ func (st State) charged(id string, u Usage) State {
 	if u.Calls == 0 {
 		return st
 	}
-	st.Spent.Priced = !u.Unpriced && (st.Spent.Priced || st.Spent.Calls == 0)
-	st.Spent.Calls += u.Calls
-	st.Spent.Tokens += u.Tokens
-	st.Spent.Cached += u.Cached
-	st.Spent.Cost += u.Cost
-	st = st.record(func(r *SessionRecord) { r.Tokens += u.Tokens; r.Cost += u.Cost })
+	st.Spent.Usage = st.Spent.Plus(u)
+	st = st.record(func(r *SessionRecord) { r.Usage = r.Plus(u) })
 	if id == "" {
 		return st
 	}
-	return st.edit(id, func(f *Feature) { f.Tokens += u.Tokens })
+	return st.edit(id, func(f *Feature) { f.Usage = f.Plus(u) })
+}
+
+// filled remembers how full the model's window was at the end of a phase, from
+// 0 to 1.
+func (st State) filled(share float64) State {
+	if share <= 0 {
+		return st
+	}
+	st.Spent.Phases++
+	st.Spent.Filled += int64(min(share, 1) * 1000)
+	return st
 }
 
 // noted keeps what the agent wrote down for whoever goes on with the feature.

@@ -46,6 +46,8 @@ type line struct {
 	Calls   []Call       `json:"calls,omitempty"`
 	CallID  string       `json:"call_id,omitempty"`
 	Tokens  int64        `json:"tokens,omitempty"` // of the phase so far
+
+	Used *runner.Usage `json:"used,omitempty"` // of an assistant message: by the call that it came from
 }
 
 // say appends m to the conversation and to the transcript.
@@ -60,9 +62,14 @@ func (p *phase) record(m Message) {
 	if p.a.o.Transcript == nil {
 		return
 	}
-	b, err := json.Marshal(line{
-		p.t.Feature.ID, p.t.Attempt, p.t.Phase, p.t.Repair, p.turn, m.Role, m.Content, m.Calls, m.CallID, p.claim.Usage.Tokens,
-	})
+	l := line{
+		Feature: p.t.Feature.ID, Attempt: p.t.Attempt, Phase: p.t.Phase, Repair: p.t.Repair, Turn: p.turn,
+		Role: m.Role, Content: m.Content, Calls: m.Calls, CallID: m.CallID, Tokens: p.claim.Usage.Tokens,
+	}
+	if m.Role == Assistant {
+		l.Used = &p.used
+	}
+	b, err := json.Marshal(l)
 	if err == nil {
 		_, _ = p.a.o.Transcript.Write(append(b, '\n'))
 	}

@@ -29,6 +29,7 @@ type phase struct {
 	nudged map[string]bool
 	shed   bool // the provider itself found the conversation too long
 	claim  runner.Claim
+	used   runner.Usage // by the newest call
 }
 
 // run takes turns until the phase is over: because the agent asks for
@@ -78,7 +79,7 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 		}
 		sent := slices.Clip(p.c.msgs)
 		r, err := p.a.o.Model.Complete(ctx, Request{Messages: sent, Tools: p.a.specs, MaxOut: p.a.o.MaxOut})
-		p.charge(r.Usage)
+		p.used, p.claim.Usage = r.Usage, p.claim.Usage.Plus(r.Usage)
 		switch stop, _ := errors.AsType[*runner.StopError](err); {
 		case err == nil:
 			p.c.tokens, p.c.bytes = r.Prompt, size(sent)
@@ -98,15 +99,6 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 			return Reply{}, fmt.Errorf("turn %d: %w", p.turn, err)
 		}
 	}
-}
-
-func (p *phase) charge(u runner.Usage) {
-	c := &p.claim.Usage
-	c.Calls += u.Calls
-	c.Tokens += u.Tokens
-	c.Cached += u.Cached
-	c.Cost += u.Cost
-	c.Unpriced = c.Unpriced || u.Unpriced
 }
 
 // next is the most that the next call can use.

@@ -176,7 +176,7 @@ func (c *Client) Complete(ctx context.Context, r agent.Request) (agent.Reply, er
 	for mended := 0; ; {
 		how := c.manner()
 		reply, f := c.once(ctx, r, how, p.plain())
-		spent = sum(spent, reply.Usage)
+		spent = spent.Plus(reply.Usage)
 		if f == nil {
 			reply.Usage = spent
 			return reply, nil
@@ -260,16 +260,6 @@ func cmpErr(cause, err error) error {
 		return cause
 	}
 	return err
-}
-
-func sum(a, b runner.Usage) runner.Usage {
-	return runner.Usage{
-		Calls:    a.Calls + b.Calls,
-		Tokens:   a.Tokens + b.Tokens,
-		Cached:   a.Cached + b.Cached,
-		Cost:     a.Cost + b.Cost,
-		Unpriced: a.Unpriced || b.Unpriced,
-	}
 }
 
 // parseBase reads the input base-url. Plain http would show the conversation

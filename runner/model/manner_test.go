@@ -74,9 +74,11 @@ const completed = `{"type":"response.completed","sequence_number":9,"response":{
 func TestAutoFindsOutOnceAndRemembers(t *testing.T) {
 	p := serve(t, byPath(status(400, toolsOnlyInResponses), stream(oneLine(completed))))
 	c := open(t, p.URL+"/v1")
+	used := usual
+	used.Reasoning = 32
 	for range 3 {
 		got, err := c.Complete(t.Context(), question1)
-		if err != nil || got.Content != "hello" || got.Usage != usual {
+		if err != nil || got.Content != "hello" || got.Usage != used {
 			t.Fatalf("got %+v, %v", got, err)
 		}
 	}

@@ -16,10 +16,19 @@ import (
 
 // A Price is what a million tokens cost.
 type Price struct {
-	Input  runner.Money
-	Cached runner.Money // input that the provider had cached
-	Output runner.Money
-	Window int // context window in tokens; 0: not known
+	Input      runner.Money
+	Cached     runner.Money // input that the provider had cached
+	CacheWrite runner.Money // input that it cached for later calls
+	Output     runner.Money
+	Window     int    // context window in tokens; 0: not known
+	Tiers      []Tier // prices of longer prompts, by rising length
+}
+
+// A Tier is the price of a call, all of it, whose prompt has more than Above
+// tokens.
+type Tier struct {
+	Above int64
+	Price
 }
 
 // Prices are prices by model name. The zero value knows the built-in table.
@@ -27,7 +36,7 @@ type Prices map[string]Price
 
 // unknown is the price of a model that no table knows: higher than that of
 // nearly all there are, so that a budget binds too early and never too late.
-var unknown = Price{Input: 15 * runner.Dollar, Cached: 15 * runner.Dollar, Output: 75 * runner.Dollar}
+var unknown = Price{Input: 30 * runner.Dollar, Cached: 30 * runner.Dollar, CacheWrite: 60 * runner.Dollar, Output: 180 * runner.Dollar}
 
 // builtin are estimates, taken from the providers' published lists as of
 // November 2026. They age: the bill is the provider's, and the input prices
@@ -70,7 +79,7 @@ func price(input, cached, output string, window int) Price {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		panic("model: price table: " + err.Error())
 	}
-	return Price{in, hit, out, window}
+	return Price{Input: in, Cached: hit, CacheWrite: in + in/4, Output: out, Window: window}
 }
 
 var dated = regexp.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$`)
@@ -97,8 +106,9 @@ func (p Prices) Of(name string) (Price, bool) {
 }
 
 // ParsePrices reads the input prices: {"my-model": {"input": "1.25", "cached":
-// "0.125", "output": "10"}}, in dollars per million tokens. All mistakes are
-// reported at once.
+// "0.125", "cache_write": "1.5", "output": "10", "tiers": [{"above_tokens":
+// 200000, "input": "2.50", "output": "15"}]}}, in dollars per million tokens. All
+// mistakes are reported at once.
 func ParsePrices(data []byte) (Prices, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, nil
@@ -110,7 +120,13 @@ func ParsePrices(data []byte) (Prices, error) {
 	var errs []error
 	prices := Prices{}
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		p, err := parsePrice(rows[name])
+		row := rows[name]
+		tiers := row["tiers"]
+		delete(row, "tiers")
+		p, err := parsePrice(row)
+		if err == nil {
+			p.Tiers, err = parseTiers(tiers)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("input prices: %s: %w", name, err))
 		}
@@ -119,14 +135,39 @@ func ParsePrices(data []byte) (Prices, error) {
 	return prices, errors.Join(errs...)
 }
 
+func parseTiers(data json.RawMessage) ([]Tier, error) {
+	if data == nil {
+		return nil, nil
+	}
+	var rows []map[string]json.RawMessage
+	if err := json.Unmarshal(data, &rows); err != nil {
+		return nil, errors.New(`tiers: not a list like [{"above_tokens": 200000, "input": "2.50", "output": "15"}]`)
+	}
+	var tiers []Tier
+	var last int64
+	for i, row := range rows {
+		var t Tier
+		if err := json.Unmarshal(row["above_tokens"], &t.Above); err != nil || t.Above <= last {
+			return nil, fmt.Errorf("tiers: %d: above_tokens is not a number of tokens above %d", i+1, last)
+		}
+		delete(row, "above_tokens")
+		var err error
+		if t.Price, err = parsePrice(row); err != nil {
+			return nil, fmt.Errorf("tiers: %d: %w", i+1, err)
+		}
+		tiers, last = append(tiers, t), t.Above
+	}
+	return tiers, nil
+}
+
 func parsePrice(row map[string]json.RawMessage) (Price, error) {
 	var p Price
-	fields := map[string]*runner.Money{"input": &p.Input, "cached": &p.Cached, "output": &p.Output}
+	fields := map[string]*runner.Money{"input": &p.Input, "cached": &p.Cached, "cache_write": &p.CacheWrite, "output": &p.Output}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(row)) {
 		field, known := fields[key]
 		if !known {
-			errs = append(errs, fmt.Errorf("%q is not input, cached or output", key))
+			errs = append(errs, fmt.Errorf("%q is not input, cached, cache_write, output or tiers", key))
 			continue
 		}
 		var err error
@@ -141,6 +182,9 @@ func parsePrice(row map[string]json.RawMessage) (Price, error) {
 	}
 	if row["cached"] == nil {
 		p.Cached = p.Input
+	}
+	if row["cache_write"] == nil {
+		p.CacheWrite = p.Input
 	}
 	return p, errors.Join(errs...)
 }
@@ -158,17 +202,39 @@ func dollars(s string) (runner.Money, error) {
 	return runner.Money(whole)*runner.Dollar + runner.Money(part), errors.Join(err1, err2)
 }
 
+// at is the price of a call whose prompt has so many tokens.
+func (p Price) at(prompt int64) Price {
+	for _, t := range slices.Backward(p.Tiers) {
+		if prompt > t.Above {
+			return t.Price
+		}
+	}
+	return p
+}
+
 // cost is what the tokens cost, rounded up to the billionth of a dollar once.
 // Nothing overflows: tokens are at most 10^9 and prices below 10^13.
 func (p Price) cost(t tokens) runner.Money {
 	const million = 1_000_000
+	p = p.at(t.prompt)
 	var sum, rest int64
 	add := func(n int64, price runner.Money) {
 		sum += n * int64(price/million)
 		rest += n * int64(price%million)
 	}
-	add(t.prompt-t.cached, p.Input)
+	add(t.prompt-t.cached-t.write, p.Input)
 	add(t.cached, p.Cached)
+	add(t.write, p.CacheWrite)
 	add(t.output, p.Output)
 	return runner.Money(sum + (rest+million-1)/million)
+}
+
+// most is the most that a call of so many tokens can cost: nothing cached, and
+// all of the input to be cached where that is dearer.
+func (p Price) most(in, out int64) runner.Money {
+	t := tokens{prompt: in, output: out}
+	if at := p.at(in); at.CacheWrite > at.Input {
+		t.write = in
+	}
+	return p.cost(t)
 }

@@ -228,7 +228,7 @@ func failed(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "n
 
 // ends takes the response as it is at its end.
 func (a *answer) ends(r response) heard {
-	a.usage = readTokens(asChat(r.Usage))
+	a.usage = readTokens(r.Usage)
 	status := openai.ResponseStatus(text(r.Status))
 	switch {
 	case status == openai.ResponseStatusFailed && failed(r.Error):
@@ -306,25 +306,4 @@ func (a *answer) output(end agent.Finish) []json.RawMessage {
 		return nil
 	}
 	return raw
-}
-
-// asChat is the usage of a response in the words of a chat's.
-func asChat(raw json.RawMessage) json.RawMessage {
-	var in part
-	if json.Unmarshal(raw, &in) != nil {
-		return raw
-	}
-	for ours, theirs := range map[string]string{
-		"prompt_tokens": "input_tokens", "prompt_tokens_details": "input_tokens_details",
-		"completion_tokens": "output_tokens", "completion_tokens_details": "output_tokens_details",
-	} {
-		if v, ok := in[theirs]; ok {
-			in[ours] = v
-		}
-	}
-	out, err := json.Marshal(in)
-	if err != nil {
-		return raw
-	}
-	return out
 }

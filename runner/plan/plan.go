@@ -119,7 +119,7 @@ func (p *Planner) Plan(ctx context.Context, purse runner.Purse) ([]runner.Row, r
 			return nil, spent, err
 		}
 		text, used, err := p.o.Ask.Ask(ctx, instructions, p.prompt(round, answer, wrong))
-		spent = sum(spent, used)
+		spent = spent.Plus(used)
 		if err != nil {
 			return nil, spent, fmt.Errorf("plan %s: %w", p.o.Source, err)
 		}
@@ -167,16 +167,6 @@ func afford(p runner.Purse, spent runner.Usage) error {
 		return &runner.StopError{Reason: runner.CostBudget, Err: errors.New("nothing is left to plan with")}
 	}
 	return nil
-}
-
-func sum(a, b runner.Usage) runner.Usage {
-	return runner.Usage{
-		Calls:    a.Calls + b.Calls,
-		Tokens:   a.Tokens + b.Tokens,
-		Cached:   a.Cached + b.Cached,
-		Cost:     a.Cost + b.Cost,
-		Unpriced: a.Unpriced || b.Unpriced,
-	}
 }
 
 // bullets lists lines, but not so many that nobody reads them.

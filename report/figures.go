@@ -1,0 +1,47 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// figures are the five metrics in a line, those that can be said.
+func figures(r runner.LoopResult) string {
+	e := r.Efficiency
+	var said []string
+	say := func(value *float64, format string, factor float64) {
+		if value != nil {
+			said = append(said, fmt.Sprintf(format, *value*factor))
+		}
+	}
+	if e.TokensPerFeature != nil {
+		said = append(said, thousands(int64(*e.TokensPerFeature))+" tokens per feature")
+	}
+	if r.CostDollars > 0 {
+		say(e.CostPerFeature, "$%.2f per feature", 1)
+		say(e.FeaturesPerDollar, "%.2f features per dollar", 1)
+	}
+	if r.TotalTokens > 0 {
+		say(e.CacheHitRate, "%.0f %% of the input was cached", 100)
+	}
+	say(e.ContextUtilization, "context %.0f %% full on average", 100)
+	return strings.Join(said, " · ")
+}
+
+// kinds are the tokens by kind, in a line.
+func kinds(t runner.TokensByKind) string {
+	s := fmt.Sprintf("%s in (%s cached", thousands(t.Input), thousands(t.Cached))
+	if t.CacheWrite > 0 {
+		s += fmt.Sprintf(", %s written to the cache", thousands(t.CacheWrite))
+	}
+	s += fmt.Sprintf("), %s out", thousands(t.Output))
+	if t.Reasoning > 0 {
+		s += fmt.Sprintf(" (%s reasoning)", thousands(t.Reasoning))
+	}
+	if t.Estimated > 0 {
+		s += fmt.Sprintf("; %s of them estimated, the provider did not count them", thousands(t.Estimated))
+	}
+	return s
+}
