@@ -77,12 +77,21 @@ func TestEfficiency(t *testing.T) {
 		want      string
 	}{
 		"nothing yet": {Spent{}, 0, `{"tokens_per_feature":null,"cost_per_feature":null,"features_per_dollar":null,"context_utilization":null,"cache_hit_rate":null}`},
-		"spent and nothing got": {Spent{Usage: Usage{Tokens: 100, Output: 20, Cost: Dollar}}, 0,
-			`{"tokens_per_feature":null,"cost_per_feature":null,"features_per_dollar":0,"context_utilization":null,"cache_hit_rate":0}`},
-		"for nothing": {Spent{Usage: Usage{Tokens: 100}}, 2,
-			`{"tokens_per_feature":50,"cost_per_feature":0,"features_per_dollar":null,"context_utilization":null,"cache_hit_rate":0}`},
-		"three features": {Spent{Usage: Usage{Tokens: 1000, Output: 200, Cached: 600, Cost: 2 * Dollar}, Phases: 4, Filled: 1300}, 3,
-			`{"tokens_per_feature":333,"cost_per_feature":0.666667,"features_per_dollar":1.5,"context_utilization":0.325,"cache_hit_rate":0.75}`},
+		"spent and nothing got": {
+			Spent{Usage: Usage{Tokens: 100, Output: 20, Cost: Dollar}},
+			0,
+			`{"tokens_per_feature":null,"cost_per_feature":null,"features_per_dollar":0,"context_utilization":null,"cache_hit_rate":0}`,
+		},
+		"for nothing": {
+			Spent{Usage: Usage{Tokens: 100}},
+			2,
+			`{"tokens_per_feature":50,"cost_per_feature":0,"features_per_dollar":null,"context_utilization":null,"cache_hit_rate":0}`,
+		},
+		"three features": {
+			Spent{Usage: Usage{Tokens: 1000, Output: 200, Cached: 600, Cost: 2 * Dollar}, Phases: 4, Filled: 1300},
+			3,
+			`{"tokens_per_feature":333,"cost_per_feature":0.666667,"features_per_dollar":1.5,"context_utilization":0.325,"cache_hit_rate":0.75}`,
+		},
 	} {
 		got, err := json.Marshal(tt.spent.efficiency(tt.completed))
 		if err != nil || string(got) != tt.want {
