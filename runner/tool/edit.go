@@ -98,7 +98,7 @@ type span struct{ from, to, length int }
 
 // replace puts the texts in their places, the first of two that overlap.
 func replace(content string, places []place) (string, []span) {
-	slices.SortFunc(places, func(a, b place) int { return a.from - b.from })
+	slices.SortStableFunc(places, func(a, b place) int { return a.from - b.from })
 	var b strings.Builder
 	var spans []span
 	at := 0

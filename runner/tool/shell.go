@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 )
 
@@ -30,9 +32,18 @@ type shellArgs struct {
 	Background bool   `json:"background"`
 }
 
-func (b *Box) shell(ctx context.Context, in shellArgs) (string, error) {
+func (b *Box) shell(ctx context.Context, p agent.Permit, in shellArgs) (string, error) {
 	if strings.TrimSpace(in.Command) == "" {
 		return "", errors.New("the command is empty")
+	}
+	if dir, text, is, err := patchIn(in.Command); is {
+		if err != nil {
+			return "", err
+		}
+		if !path.IsAbs(dir) {
+			dir = path.Join(in.Workdir, dir)
+		}
+		return b.applyPatch(p, text, dir)
 	}
 	dir, err := b.workdir(in.Workdir)
 	if err != nil {

@@ -47,3 +47,10 @@ var specs = []agent.ToolSpec{
 		Parameters: json.RawMessage(`{"type":"object","additionalProperties":false,"required":["action"],"properties":{"action":{"type":"string","enum":["open","snapshot","click","type","press","wait","eval","console","screenshot","close"]},"url":{"type":"string"},"ref":{"type":"string"},"text":{"type":"string"},"key":{"type":"string"},"script":{"type":"string"},"wait_ms":{"type":"integer","minimum":0,"maximum":30000}}}`),
 	},
 }
+
+// patchSpec takes the place of edit_file. Its parameter has the name that models
+// know.
+var patchSpec = agent.ToolSpec{
+	Name: "apply_patch", Description: `Change files by a patch, all of it or none. *** Begin Patch, then for each file *** Add File: path with +lines, *** Delete File: path, or *** Update File: path (then *** Move to: path to move it) with hunks in file order: @@ and the header of the block it is in, then lines that begin with a blank (stay), - (go) or + (come), three unchanged ones around each change, then *** End Patch. A hunk that fits in several places is refused.`,
+	Parameters: json.RawMessage(`{"type":"object","additionalProperties":false,"required":["input"],"properties":{"input":{"type":"string","description":"the whole patch"}}}`),
+}

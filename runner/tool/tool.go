@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,6 +36,11 @@ type Options struct {
 	Shell Runner
 	Start func(context.Context, sandbox.Command) (Process, error) // background jobs
 	Net   sandbox.Net                                             // of commands and jobs
+
+	// Patch offers apply_patch in the place of edit_file, to models that were
+	// taught its format. Never both: which to take would be one more thing to
+	// get wrong.
+	Patch bool
 
 	// Tests runs the project's tests as the harness does and tells what failed,
 	// shortened. An error means that they could not be run at all.
@@ -139,7 +145,14 @@ func (b *Box) Close() error {
 }
 
 // Specs are the tools, in an order that never changes.
-func (b *Box) Specs() []agent.ToolSpec { return specs }
+func (b *Box) Specs() []agent.ToolSpec {
+	if !b.o.Patch {
+		return specs
+	}
+	own := slices.Clone(specs)
+	own[slices.IndexFunc(own, func(s agent.ToolSpec) bool { return s.Name == "edit_file" })] = patchSpec
+	return own
+}
 
 // A broken error means that the toolbox itself cannot work. Every other error
 // of a tool is a result, for the model to read.
@@ -175,10 +188,12 @@ func (b *Box) use(ctx context.Context, c agent.Call, p agent.Permit) (string, er
 		return with(c, func(in searchArgs) (string, error) { return b.search(ctx, in) })
 	case "edit_file":
 		return with(c, func(in editArgs) (string, error) { return b.editFile(p, in) })
+	case "apply_patch":
+		return with(c, func(in patchArgs) (string, error) { return b.applyPatch(p, in.Input, ".") })
 	case "write_file":
 		return with(c, func(in writeArgs) (string, error) { return b.writeFile(p, in) })
 	case "shell":
-		return with(c, func(in shellArgs) (string, error) { return b.shell(ctx, in) })
+		return with(c, func(in shellArgs) (string, error) { return b.shell(ctx, p, in) })
 	case "job":
 		return with(c, func(in jobArgs) (string, error) { return b.job(ctx, in) })
 	case "run_tests":

@@ -219,13 +219,26 @@ func (b *Box) target(s spot, p agent.Permit) (exists bool, err error) {
 // put makes content the whole of the file s, in one step: a new file takes the
 // place of the old, so that a link to the old one is broken and not written
 // through, and nobody sees half of it.
-func (b *Box) put(s spot, content string, mode fs.FileMode) (err error) {
-	if err := b.mkdirs(path.Dir(s.name)); err != nil {
+func (b *Box) put(s spot, content string, mode fs.FileMode) error {
+	tmp, err := b.stage(s, content, mode)
+	if err != nil {
 		return err
+	}
+	if err := b.tree.Rename(tmp, s.name); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", s.name, err), b.tree.Remove(tmp))
+	}
+	b.know(s.name, content)
+	return nil
+}
+
+// stage writes content to a new file beside s.
+func (b *Box) stage(s spot, content string, mode fs.FileMode) (tmp string, err error) {
+	if err := b.mkdirs(path.Dir(s.name)); err != nil {
+		return "", err
 	}
 	f, tmp, err := b.temp(s.name)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", s.name, err)
+		return "", fmt.Errorf("write %s: %w", s.name, err)
 	}
 	defer func() {
 		if err != nil {
@@ -239,14 +252,7 @@ func (b *Box) put(s spot, content string, mode fs.FileMode) (err error) {
 	if err == nil {
 		err = b.inherit(f, path.Dir(s.name))
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := b.tree.Rename(tmp, s.name); err != nil {
-		return err
-	}
-	b.know(s.name, content)
-	return nil
+	return tmp, errors.Join(err, f.Close())
 }
 
 // temp creates a new file beside name. The number is only to find a free name:
@@ -314,6 +320,13 @@ func (b *Box) know(name, content string) {
 	defer b.mu.Unlock()
 	b.seen[name] = sha256.Sum256([]byte(content))
 	delete(b.miss, name)
+}
+
+// forget says that the model knows no file of this name any more.
+func (b *Box) forget(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.seen, name)
 }
 
 // fresh says why the model does not know the file as it is now.
