@@ -29,6 +29,7 @@ type config struct {
 	BaseURL          string
 	API              string
 	ReasoningEffort  string
+	Edit             string
 	Prices           string
 	ContextWindow    int
 	Bands            agent.Bands // of the context window
@@ -76,6 +77,7 @@ var inputs = []input{
 	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's protocol, see docs/models.md.", setURL},
 	{"api", "auto", "auto, chat or responses", "Which of the protocol's two APIs is used; auto finds out.", oneOf(func(c *config) *string { return &c.API }, "auto", "chat", "responses")},
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
+	{"edit", "auto", "auto, replace or patch", "How the model changes parts of files: by old and new text, or by patches; auto gives patches to the GPT family.", oneOf(func(c *config) *string { return &c.Edit }, "auto", "replace", "patch")},
 	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high.", text(func(c *config) *string { return &c.Prices })},
 	{"context-window", "128000", "a number from 8000 to 10000000", "Tokens that the model can hold.", number(8000, 10_000_000, func(c *config, n int) { c.ContextWindow = n })},
 	{"context-bands", "50,75,85,90", "four rising percentages from 10 to 95", "Of the window, where the model is told, the conversation is shortened, a fresh session goes on, and shortening no longer asks the model.", setBands},

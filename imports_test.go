@@ -54,6 +54,7 @@ var libraries = map[string]string{
 	"github.com/getkin/kin-openapi":                 "internal/fakegithub/oracle",
 	"github.com/santhosh-tekuri/jsonschema/v6":      "test: main runner/plan",
 	"github.com/rogpeppe/go-internal/testscript":    "test: main",
+	"github.com/tiktoken-go/tokenizer":              "test: main", // of GPT models
 	"github.com/google/go-cmp/cmp":                  "test: " + strings.Join(slices.Sorted(maps.Keys(arrows)), " "),
 }
 

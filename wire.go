@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,7 +181,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Start:    func(ctx context.Context, c sandbox.Command) (tool.Process, error) { return box.Start(ctx, c) },
 		Tests:    func(ctx context.Context, scope string) (string, error) { return gates.Feedback(ctx, r.Work(), scope) },
 		Page:     pageOf(page),
-		MayWrite: check.MayWrite,
+		MayWrite: check.MayWrite, Patch: patches(c.Edit, c.Model),
 	})
 	if err != nil {
 		return nil, err
@@ -215,6 +216,15 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		},
 	}
 	return s, nil
+}
+
+// gpt matches the models that were taught apply_patch, whoever serves them. Others
+// do better with old and new text (docs/tools.md).
+var gpt = regexp.MustCompile(`(?i)(^|/)(chat)?(gpt|codex)-`)
+
+// patches says whether a model changes files by patches.
+func patches(edit, model string) bool {
+	return edit == "patch" || edit == "auto" && gpt.MatchString(model)
 }
 
 // sandbox opens what everything is run in that somebody else has written.

@@ -158,6 +158,10 @@ func (p *phase) answer(calls []wish, results []string, steps []step, over *bool)
 	}
 }
 
+// edits says whether a tool changes parts of files, which may miss. A toolbox has
+// one of the two.
+func edits(name string) bool { return name == "edit_file" || name == "apply_patch" }
+
 func anyFailed(results []string) bool {
 	for _, r := range results {
 		if strings.HasPrefix(r, Failed) {

@@ -59,7 +59,7 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 	for _, i := range results[:max(0, len(results)-keep)] {
 		c := calls[msgs[i].CallID]
 		switch c.Name {
-		case "edit_file", "write_file", noteTool, verifyTool, giveUpTool:
+		case "edit_file", "apply_patch", "write_file", noteTool, verifyTool, giveUpTool:
 			continue
 		}
 		text := fmt.Sprintf("[result of %s %s dropped to save room; %.1f KB; call it again if needed]",

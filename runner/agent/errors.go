@@ -68,7 +68,7 @@ var errorRules = []errorRule{
 	{"git-lock", Resource, re(`Unable to create '.*\.lock': File exists`), "Another git is at work: wait for it. Do not remove what you did not make."},
 	{"git-name", Resource, re(`pathspec '.*' did not match any file.*|unknown revision or path.*`), ""},
 	{"git-conflict", Logic, re(`CONFLICT \(.*|Automatic merge failed.*`), ""},
-	{"git-patch", Syntax, re(`No valid patches in input|corrupt patch at line \d+|patch does not apply`), "Use edit_file instead of patches."},
+	{"git-patch", Syntax, re(`No valid patches in input|corrupt patch at line \d+|patch does not apply`), "Use the tool that edits files instead of git's patches."},
 
 	{"json", Syntax, re(`SyntaxError: .* JSON.*|JSONDecodeError: .*|EJSONPARSE.*|invalid character .* looking for .*|JSONParseError: .*`), "Look at the text that was read as JSON: it may be an error page, or empty."},
 	{"parse", Syntax, re(`(?m)SyntaxError: .*|IndentationError: .*|TabError: .*|^.*:\d+:\d+: syntax error.*|^.*syntax error near unexpected token.*|^.*expected '?[;:{}()\w]+'?, found .*|error TS1\d{3}: .*|^.*unexpected EOF.*`), "Read the lines around it; the cause often stands just before."},

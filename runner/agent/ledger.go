@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +29,9 @@ const (
 	mostSimilar   = 1500    // bytes of what helped against an error like it
 )
 
+// patched finds the files of a patch.
+var patched = regexp.MustCompile(`(?m)^\*\*\* (?:Add File|Update File|Delete File|Move to): *(.+?)\s*$`)
+
 // entered takes note of a call that was performed.
 func (l *ledger) entered(c Call, result string) {
 	if strings.HasPrefix(result, Failed) {
@@ -36,6 +40,7 @@ func (l *ledger) entered(c Call, result string) {
 	var in struct {
 		Path    string `json:"path"`
 		Command string `json:"command"`
+		Input   string `json:"input"`
 		Edits   []struct {
 			Old string `json:"old"`
 			New string `json:"new"`
@@ -50,6 +55,11 @@ func (l *ledger) entered(c Call, result string) {
 		}
 		l.deeds = append(l.deeds, deed)
 		l.changed(in.Path, fmt.Sprintf("edited in %d places", len(in.Edits)))
+	case "apply_patch":
+		for _, m := range patched.FindAllStringSubmatch(in.Input, -1) {
+			l.deeds = append(l.deeds, "patched "+m[1])
+			l.changed(m[1], "patched")
+		}
 	case "write_file":
 		l.deeds = append(l.deeds, "wrote "+in.Path)
 		l.changed(in.Path, "written")

@@ -46,7 +46,7 @@ func (p *phase) measure(ctx context.Context, s *step) {
 		if failing := g.Failing(); failing != nil {
 			s.Names, s.Words = failures(failing)
 		}
-	case "edit_file", "write_file", "shell":
+	case "edit_file", "apply_patch", "write_file", "shell":
 	default:
 		return
 	}
@@ -91,7 +91,7 @@ func progress(steps []step) int {
 	at := 0
 	for i, s := range steps {
 		switch s.Tool {
-		case "edit_file", "write_file", "shell", "browser":
+		case "edit_file", "apply_patch", "write_file", "shell", "browser":
 			c := call{s.Tool, s.Args}
 			if !s.Failed && !seen[c] {
 				at = i

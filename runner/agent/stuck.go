@@ -53,10 +53,10 @@ func malformed(_ runner.Phase, steps []step) (finding, bool) {
 
 func misses(_ runner.Phase, steps []step) (finding, bool) {
 	last := steps[len(steps)-1]
-	if last.Tool != "edit_file" || !last.Failed {
+	if !edits(last.Tool) || !last.Failed {
 		return finding{}, false
 	}
-	n := inARow(only(steps, "edit_file"), func(s step) bool { return s.Failed })
+	n := inARow(only(steps, last.Tool), func(s step) bool { return s.Failed })
 	return finding{"misses", n >= missStop, fmt.Sprintf("%d edits in a row missed. Read the region again and copy old from it, or replace the file with write_file.", n)}, n >= missNudge
 }
 
@@ -64,7 +64,7 @@ func misses(_ runner.Phase, steps []step) (finding, bool) {
 // a rule of its own.
 func same(_ runner.Phase, steps []step) (finding, bool) {
 	last := steps[len(steps)-1]
-	if last.Malformed || last.waits() || last.Tool == noteTool || last.Tool == "edit_file" && last.Failed {
+	if last.Malformed || last.waits() || last.Tool == noteTool || edits(last.Tool) && last.Failed {
 		return finding{}, false
 	}
 	recent := steps[progress(steps):]

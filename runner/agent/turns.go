@@ -147,7 +147,7 @@ func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 	var remark string
 	switch r.Finish { //nolint:exhaustive // with every other no tool was called
 	case FinishLength:
-		remark = fmt.Sprintf("The reply was cut at %d tokens and nothing of it was done. Go on in smaller steps: one call at a time, long files in parts (write_file the beginning, then edit_file to append).", p.a.o.MaxOut)
+		remark = fmt.Sprintf("The reply was cut at %d tokens and nothing of it was done. Go on in smaller steps: one call at a time, long files in parts (write_file the beginning, then append by edits).", p.a.o.MaxOut)
 	case FinishFilter:
 		remark = "The provider's content filter stopped the reply and nothing of it was done. Go on in other words, with the work only."
 	default:
