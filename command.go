@@ -138,7 +138,7 @@ Commands:
 		}
 		fmt.Fprintf(w, "  --%-22s %s Takes %s.%s\n", in.name, in.doc, in.takes, def)
 	}
-	fmt.Fprint(w, "\nThe key comes from the environment: AUTONOMOUS_LOOP_API_KEY or OPENAI_API_KEY.\n\nExit codes: 0 complete, handed over, waiting or stopped at a limit; 1 something has\nto be mended; 2 an input is wrong; 3 the loop's branches are damaged, foreign or\ndeleted; 4 sessions died one after the other; 5 verify: a proof does not hold.\n")
+	fmt.Fprint(w, "\nThe key comes from the environment: AUTONOMOUS_LOOP_API_KEY or OPENAI_API_KEY.\n\nExit codes: 0 complete, handed over, waiting or stopped at a limit; 1 something has\nto be mended; 2 an input is wrong; 3 the loop's branches are damaged, foreign or\ndeleted; 4 sessions died one after the other; 5 verify: a proof does not hold;\n6 the spec leaves too much open, and questions were asked.\n")
 }
 
 // runLocal is `run` on a laptop: the parent of a chain of sessions, or one of

@@ -21,6 +21,7 @@ import (
 // below checks it again.
 type config struct {
 	Spec, Features   string
+	Readiness        int
 	Model            string
 	Script           string // the file, if the model is script:<file>
 	ReviewModel      string // "": none
@@ -69,8 +70,9 @@ type input struct {
 func (in input) secretInput() bool { return in.name == "api-key" || in.name == "github-token" }
 
 var inputs = []input{
-	{"spec", "SPEC.md", "a path, issue:N, or the text itself", "What to build.", text(func(c *config) *string { return &c.Spec })},
-	{"features", "", "a path", "A feature list of your own; then none is drawn up.", text(func(c *config) *string { return &c.Features })},
+	{"spec", "SPEC.md", "a path, issue:N, or the text itself", "What to build: a file, a directory of Markdown files, an issue or a few lines.", text(func(c *config) *string { return &c.Spec })},
+	{"features", "", "a path", "A feature list of your own, in our form or in Anthropic's; then none is drawn up.", text(func(c *config) *string { return &c.Features })},
+	{"readiness", "35", "a number from 0 to 100, 0 to build in any case", "How much a spec must say, by the rules of docs/planning.md, before a feature list is drawn up from it; below, questions are asked and nothing is begun.", number(0, 100, func(c *config, n int) { c.Readiness = n })},
 	{"model", "", "a model's name, or script:<file>", "The model that writes the code.", setModel},
 	{"review-model", "", "a model's name, or script:<file>", "A second model of the same provider, which sees each feature that passed and may veto it, never approve it.", setReviewModel},
 	{"api-key", "", "a key", "The provider's key. On a laptop: the environment variable AUTONOMOUS_LOOP_API_KEY.", secretText(func(c *config) *secret { return &c.APIKey })},

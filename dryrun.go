@@ -12,7 +12,16 @@ import (
 // on their way out.
 func outlook(o runner.Outlook, c config) []string {
 	lines := []string{"dry run: nothing is written to the repository"}
-	if o.Planned {
+	if len(o.Questions) > 0 {
+		lines = append(lines, "a session would ask these questions and begin nothing: "+o.Why)
+		for _, q := range o.Questions {
+			lines = append(lines, "  - "+q)
+		}
+		return lines
+	}
+	if o.Planned && len(o.State.Syncs) > 0 && o.State.Syncs[len(o.State.Syncs)-1].Serial == o.State.Serial+1 {
+		lines = append(lines, fmt.Sprintf("the feature list would be changed, for example like this: %v", o.State.Syncs[len(o.State.Syncs)-1]))
+	} else if o.Planned {
 		lines = append(lines, fmt.Sprintf("the feature list would be drawn up anew, this one for example: %d features", len(o.State.Features)))
 	} else {
 		lines = append(lines, fmt.Sprintf("the feature list has %d features", len(o.State.Features)))

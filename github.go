@@ -18,6 +18,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 	"github.com/autonomous-loop/autonomous-loop/runner/forge"
+	"github.com/autonomous-loop/autonomous-loop/runner/plan"
 	"github.com/autonomous-loop/autonomous-loop/runner/repo"
 )
 
@@ -147,20 +148,20 @@ func (j *job) place(c config, now time.Time, sleepFor func(context.Context, time
 			Resume:    "gh workflow run " + j.workflow(c),
 		},
 		forge: func(c config, base string) (runner.Forge, error) { return j.hub(c, base, sleepFor, clock) },
-		issue: func(ctx context.Context, c config, number int) (string, error) {
+		issue: func(ctx context.Context, c config, number int) (plan.Source, error) {
 			hub, err := j.hub(c, c.Base, sleepFor, clock)
 			if err != nil {
-				return "", err
+				return plan.Source{}, err
 			}
 			issue, err := hub.Issue(ctx, number)
 			if err != nil {
-				return "", err
+				return plan.Source{}, err
 			}
 			switch issue.Association {
 			case "OWNER", "MEMBER", "COLLABORATOR":
-				return "# " + issue.Title + "\n\n" + issue.Body, nil
+				return plan.Issue(number, issue.Title, issue.Body), nil
 			}
-			return "", fmt.Errorf("issue %d was written by %s, who is not a member of this repository; copy what is wanted into an issue or file of your own", number, issue.Author)
+			return plan.Source{}, fmt.Errorf("issue %d was written by %s, who is not a member of this repository; copy what is wanted into an issue or file of your own", number, issue.Author)
 		},
 	}
 }

@@ -66,6 +66,7 @@ const (
 	exitState   = 3 // the loop's branches are damaged, foreign or deleted; nothing was done
 	exitCrashed = 4 // sessions died one after the other (on a laptop)
 	exitBroken  = 5 // verify: a proof does not hold
+	exitUnclear = 6 // the spec leaves too much open: the questions were asked, and nothing begun
 )
 
 func exitCode(err error) int {
@@ -77,6 +78,9 @@ func exitCode(err error) int {
 	}
 	if _, ok := errors.AsType[*runner.StateError](err); ok {
 		return exitState
+	}
+	if _, ok := errors.AsType[*runner.UnclearError](err); ok {
+		return exitUnclear
 	}
 	if said, ok := errors.AsType[*sessionError](err); ok {
 		return said.code

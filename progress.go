@@ -80,7 +80,12 @@ func sentence(e runner.Event) string {
 	case "cold":
 		return "Go's standard library will be compiled again: " + e.Text
 	case "plan":
+		if e.Text != "" {
+			return e.Text + ": drawing up the feature list anew"
+		}
 		return "drawing up the feature list"
+	case "questions":
+		return e.Text
 	case "planned":
 		return "feature list: " + e.Text
 	case "checkpoint":

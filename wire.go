@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ type place struct {
 	// base branch.
 	forge func(c config, base string) (runner.Forge, error)
 	// issue reads the spec from an issue; nil where there are none.
-	issue func(ctx context.Context, c config, number int) (string, error)
+	issue func(ctx context.Context, c config, number int) (plan.Source, error)
 }
 
 // A session is a wired runner.Session and what has to be closed after it.
@@ -151,7 +150,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
 		return nil, usage(err)
 	}
-	spec, err := readSpec(ctx, c, p, r)
+	spec, err := readSpec(ctx, c, p, r, found.Base.Commit)
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -187,10 +186,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	s.close = append(s.close, tools.Close)
-	planner, err := plan.Open(plan.Options{
-		Spec: spec.text, Source: spec.Source, Features: spec.features, FeaturesName: c.Features, Ask: client,
-		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes,
-	})
+	planner, err := plan.Open(spec.options(c, client))
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +203,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
 		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Gauge: gauge{r, gates}, Bands: c.Bands, Intake: intake, Event: turn, Transcript: &journal.transcript}),
-		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec,
+		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
 		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
@@ -416,70 +412,6 @@ type gauge struct {
 }
 
 func (g gauge) Failing() map[string]string { return g.gates.Failing() }
-
-// A source is the spec as it was read.
-type source struct {
-	runner.Spec
-	text     []byte
-	features []byte // a feature list of the person's own
-}
-
-// readSpec reads what is to be built: an issue, the text itself, a file of the
-// base branch, or on a laptop a file of the disk.
-func readSpec(ctx context.Context, c config, p place, r *repo.Repo) (source, error) {
-	var s source
-	read := func(path string) ([]byte, error) {
-		if p.local {
-			if data, err := os.ReadFile(path); err == nil || filepath.IsAbs(path) {
-				return data, err
-			}
-		}
-		return r.Read(ctx, filepath.ToSlash(path))
-	}
-	if c.Features != "" {
-		data, err := read(c.Features)
-		if err != nil {
-			return s, fmt.Errorf("input features: %w", err)
-		}
-		s.features, s.List = data, runner.Hash(data)
-	}
-	number, isIssue := strings.CutPrefix(c.Spec, "issue:")
-	switch {
-	case isIssue:
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 1 {
-			return s, fmt.Errorf("input spec: %q names no issue; write issue:12", c.Spec)
-		}
-		if p.issue == nil {
-			return s, fmt.Errorf("input spec: %s can only be read on GitHub; give a file", c.Spec)
-		}
-		body, err := p.issue(ctx, c, n)
-		if err != nil {
-			return s, fmt.Errorf("input spec: %w", err)
-		}
-		s.Source, s.text = c.Spec, []byte(body)
-	case strings.Contains(c.Spec, "\n") || len(strings.Fields(c.Spec)) > 3:
-		s.Source, s.text = "text", []byte(c.Spec)
-	default:
-		data, err := read(c.Spec)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && s.features != nil:
-		case errors.Is(err, fs.ErrNotExist):
-			return s, fmt.Errorf("input spec: there is no file %s on the base branch; write what is to be built into it, or name another with spec", c.Spec)
-		case err != nil:
-			return s, fmt.Errorf("input spec: read %s: %w", c.Spec, err)
-		}
-		s.Source, s.text = c.Spec, data
-	}
-	s.SHA256 = runner.Hash(s.text)
-	if s.features != nil {
-		return s, nil
-	}
-	if err := plan.CheckSpec(s.Source, s.text); err != nil {
-		return s, fmt.Errorf("input %w", err)
-	}
-	return s, nil
-}
 
 // instructions are the project's own for agents, from the base branch only.
 func instructions(ctx context.Context, r *repo.Repo) (string, error) {

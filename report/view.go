@@ -98,6 +98,8 @@ func next(v View) string {
 		return "Start the workflow later, or let its schedule do it" + resume(v)
 	case runner.NoProgress, runner.Escalated, runner.BlockedLoop:
 		return "Read why the features below were not completed, make the spec clearer or do them by hand"
+	case runner.UnclearSpec:
+		return "Answer the questions in the spec, then start the workflow" + resume(v)
 	case runner.Paused:
 		return "Mend what is said above, then start the workflow" + resume(v)
 	case runner.Cancelled, runner.StoppedByPerson:

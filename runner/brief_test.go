@@ -30,7 +30,7 @@ func TestABriefIsBoundedAndLegible(t *testing.T) {
 // What an attempt came to stays with it: from phase to phase, and over the
 // limit of a session.
 func TestABriefStaysWithItsAttempt(t *testing.T) {
-	st := State{Schema: Schema, Serial: 1, Lineage: "x", Loop: "main", Status: Running}.planned([]Row{{ID: "add-001"}})
+	st := State{Schema: Schema, Serial: 1, Lineage: "x", Loop: "main", Status: Running}.planned([]Row{{ID: "add-001"}}, Spec{})
 	st = st.begun("add-001", Tests, time.Unix(0, 0))
 	w := *st.Wip
 	w.Brief = (&Brief{Decisions: []string{"a list"}, Files: []string{"a.js: written"}, Fixes: []Fix{{"logic", "e", "f"}}}).Bounded()

@@ -39,6 +39,9 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 		s.notify(st, Event{Step: string(Stop), Text: st.Why})
 		return res, err
 	}
+	if unclear, ok := errors.AsType[*UnclearError](err); ok {
+		return s.question(ctx, st, unclear)
+	}
 	e := Ending{Stop, st.Status, ""}
 	var failure error
 	stop, limit := errors.AsType[*StopError](err)

@@ -76,7 +76,7 @@ func TestBlockedFollowsFromDependencies(t *testing.T) {
 }
 
 // Only a person changes what a feature is measured by, and then it is done again.
-func TestRelisted(t *testing.T) {
+func TestResynced(t *testing.T) {
 	st := saved(func(st *State) {
 		st.Spec.List = "old"
 		st.Features = append(st.Features, feature("c", with(Quarantined, 4), chanced), feature("d", with(Complete, 2)))
@@ -88,7 +88,7 @@ func TestRelisted(t *testing.T) {
 		r.Acceptance = []Step{{Step: 1, Action: "goto", Value: "/"}}
 		return r
 	}
-	got := st.relisted([]Row{changed("d"), feature("a").Row, changed("c"), feature("new").Row}, Spec{List: "new"})
+	got := st.resynced([]Row{changed("d"), feature("a").Row, changed("c"), feature("new").Row}, Spec{List: "new"})
 	want := map[string]FeatureStatus{"d": Todo, "a": Complete, "c": Todo, "new": Todo, "b": Deprecated}
 	have := map[string]FeatureStatus{}
 	for _, f := range got.Features {
@@ -157,8 +157,8 @@ type listed struct {
 	steps []Step
 }
 
-func (w *listed) Plan(ctx context.Context, p Purse) ([]Row, Usage, error) {
-	rows, _, err := w.world.Plan(ctx, p)
+func (w *listed) Plan(ctx context.Context, old []Feature, p Purse) ([]Row, Usage, error) {
+	rows, _, err := w.world.Plan(ctx, old, p)
 	rows[0].Acceptance = w.steps
 	return rows, Usage{}, err
 }
@@ -229,7 +229,7 @@ func TestEnd(t *testing.T) {
 // Every reason has a sentence and a decision: a new one cannot be forgotten.
 func TestEveryReasonIsDecided(t *testing.T) {
 	for _, r := range []Reason{
-		ContextLimit, SessionTime, TokenBudget, CostBudget, FeaturesPerSession, RateLimit, NoProgress, AwaitingApproval,
+		ContextLimit, SessionTime, TokenBudget, CostBudget, FeaturesPerSession, RateLimit, NoProgress, AwaitingApproval, UnclearSpec,
 		Paused, BlockedLoop, Escalated, Cancelled, StoppedByPerson, Superseded, MaxSessions,
 	} {
 		e, why, _ := LoopConfig{MaxSessions: 2, Continuation: Auto}.end(State{Features: []Feature{feature("a")}}, &StopError{Reason: r})

@@ -114,19 +114,20 @@ func (st State) Next(attempts int) (Feature, bool) {
 	return f, ok
 }
 
-// Blocked says whether f waits for a feature that no session will complete.
+// Blocked says whether f waits for a feature that no session will complete. One
+// that nobody asks for any more holds none up.
 func (st State) Blocked(f Feature) bool {
 	return slices.ContainsFunc(f.DependsOn, func(id string) bool {
 		on, ok := st.Feature(id)
-		return !ok || on.Status == Quarantined || on.Status == Deprecated ||
-			on.Status == SetAside && on.SecondChance || on.Status != Complete && st.Blocked(on)
+		return !ok || on.Status == Quarantined ||
+			on.Status == SetAside && on.SecondChance || on.Status != Complete && on.Status != Deprecated && st.Blocked(on)
 	})
 }
 
 func (st State) ready(f Feature) bool {
 	return !slices.ContainsFunc(f.DependsOn, func(id string) bool {
 		on, ok := st.Feature(id)
-		return !ok || on.Status != Complete
+		return !ok || on.Status != Complete && on.Status != Deprecated
 	})
 }
 

@@ -159,7 +159,7 @@ func (c LoopConfig) end(st State, err error) (e Ending, why string, failure erro
 		default:
 			e = Ending{Wait, Waiting, limit}
 		}
-	case RateLimit, AwaitingApproval, Paused:
+	case RateLimit, AwaitingApproval, UnclearSpec, Paused:
 		e = Ending{Wait, Waiting, limit}
 	case TokenBudget, CostBudget, NoProgress, BlockedLoop, Escalated, Cancelled, StoppedByPerson, Superseded, MaxSessions:
 		e = Ending{Stop, Stopped, limit}

@@ -31,6 +31,7 @@ type Session struct {
 	Fresh   string // lineage for a loop that begins now
 	Owner   Owner  // the run that this session belongs to
 	Spec    Spec
+	Unclear *UnclearError // what the spec leaves open, if that is too much to draw up a list from
 
 	Now    func() time.Time
 	Notify func(Event)                    // every transition, in order
@@ -47,7 +48,7 @@ type Papers struct {
 
 // Run runs one session.
 //
-//	INITIALIZE     detect INIT or CONTINUE, claim the session, load or create the feature list
+//	INITIALIZE     detect INIT or CONTINUE, claim the session, create the feature list, or take up what a person changed
 //	FEATURE LOOP   select, create a checkpoint, implement test first, judge, keep or roll back
 //	CONTEXT CHECK  stop while there is still room to say why
 //	COMPLETION     save, report, request the continuation if work remains
@@ -112,8 +113,11 @@ func (s *Session) find(ctx context.Context) (State, error) {
 			Code: found.Base.Commit, Work: found.Base.Commit,
 		}
 	case Finished:
-		if !s.relists(st) {
+		if !s.changed(st) {
 			return st, errFinished
+		}
+		if err := s.Config.sessionsLeft(st); err != nil {
+			return st, err
 		}
 	case Resume:
 		if err := s.mayClaim(ctx, st); err != nil {
@@ -122,7 +126,7 @@ func (s *Session) find(ctx context.Context) (State, error) {
 	case Corrupt, Deleted, Interfered:
 		panic("runner: " + string(kind) + " comes with an error")
 	}
-	return st, nil
+	return st, s.clear(st)
 }
 
 // mayClaim says why the state may not be claimed, if so.
@@ -133,7 +137,7 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	if st.Status == Stopped && s.Config.Trigger != ByPerson {
 		return &StopError{Reason: st.Reason, Err: errors.New("the loop was stopped; a person has to start it again")}
 	}
-	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 {
+	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 && !s.changed(st) {
 		return nil // all that is left is to say so
 	}
 	return s.Config.sessionsLeft(st)
@@ -155,38 +159,30 @@ func (s *Session) free(ctx context.Context, st State) error {
 	return nil
 }
 
-// relists says that a person changed the feature list since this loop took it up.
-func (s *Session) relists(st State) bool {
-	return st.Spec.List != "" && s.Spec.List != "" && st.Spec.List != s.Spec.List
-}
-
 // list draws up the feature list if there is none yet, and takes up what a
-// person changed in their own.
+// person changed in the spec, or in a list of their own.
 func (s *Session) list(ctx, tidy context.Context, st State) (State, error) {
 	if len(st.Features) == 0 {
 		if err := s.Config.reached(ctx, st, 0); err != nil {
 			return st, err
 		}
 		s.notify(st, Event{Step: "plan"})
-		rows, usage, err := s.Planner.Plan(ctx, s.Config.purse(st))
+		rows, usage, err := s.Planner.Plan(ctx, nil, s.Config.purse(st))
 		st = st.charged("", usage)
 		if err != nil {
 			return st, s.stopped(ctx, fmt.Errorf("draw up the feature list: %w", err))
 		}
-		if st, err = s.save(tidy, st.planned(rows), fmt.Sprintf("draw up %d features", len(rows))); err != nil {
+		if st, err = s.save(tidy, st.planned(rows, s.Spec), fmt.Sprintf("draw up %d features", len(rows))); err != nil {
 			return st, err
 		}
+		s.answered(tidy, st)
 		s.notify(st, Event{Step: "planned", Text: fmt.Sprintf("%d features", len(rows))})
 	}
-	if s.relists(st) {
-		rows, _, err := s.Planner.Plan(ctx, s.Config.purse(st)) // their own list costs nothing
-		if err != nil {
-			return st, s.stopped(ctx, fmt.Errorf("read the feature list: %w", err))
-		}
-		if st, err = s.save(tidy, st.relisted(rows, s.Spec), "take up the feature list that a person changed"); err != nil {
+	if s.changed(st) {
+		var err error
+		if st, err = s.resync(ctx, tidy, st); err != nil {
 			return st, err
 		}
-		s.notify(st, Event{Step: "planned", Text: fmt.Sprintf("%d features, as a person changed them", len(rows))})
 	}
 	if s.Config.ApproveFeatures && !st.Approved {
 		return st, &StopError{Reason: AwaitingApproval, Err: errors.New("look at the feature list, then start the workflow by hand to approve it")}

@@ -30,7 +30,8 @@ var replay = flag.String("replay", "", "run only this execution of the space tha
 // behind after a crash; a running session is not respected; an interrupted
 // attempt is spent again; the end is not told; an honest failure is retried for
 // ever; the gates look at another commit than the one that is kept; the tests that were seen
-// red are forgotten, or not saved.
+// red are forgotten, or not saved; a feature that a person changed stays
+// complete, or one that they took out is lost.
 func TestEveryExecution(t *testing.T) {
 	for _, s := range spaces {
 		t.Run(s.name, func(t *testing.T) { enumerate(t, s.space) })
@@ -78,24 +79,32 @@ var spaces = []namedSpace{
 	{"interruptions, seldom saved", space{features: 1, attempts: 1, perSession: 1, stops: 1, outcomes: 9, testFirst: true, seldom: true}},
 	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
+	{"the spec changes", space{features: 2, attempts: 1, perSession: 2, changes: 1, outcomes: 2}},
+	{"the spec changes, and a crash", space{features: 1, attempts: 1, perSession: 2, crashes: 1, changes: 1, outcomes: 1}},
+	{"the spec changes under work", space{features: 1, attempts: 1, perSession: 2, stops: 1, changes: 1, outcomes: 9, testFirst: true}},
+	{"the spec is unclear", space{features: 1, attempts: 1, perSession: 1, changes: 1, unclear: 1, outcomes: 1}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
 	w.remote.rotten = map[string]bool{}
 	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
 	for n := 1; ; n++ {
 		// I5: every loop ends.
-		if n > w.maxSessions()+s.crashes+2 {
+		if n > w.maxSessions()+s.crashes+s.unclear+2 {
 			t.Fatalf("%v: still going after %d sessions", c, n)
 		}
 		trigger := ByChain
 		if n > 1 && !w.expected() {
 			trigger = ByClock // the dead man's switch
+		}
+		if w.changes > 0 && w.c.Bool() {
+			w.changes--
+			w.spec++
 		}
 		before, atWork := w.remote.moves, w.frozen
 		res, err, lived := w.session(trigger)
@@ -112,7 +121,13 @@ func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int)
 		if res.HandoffReason != nil && *res.HandoffReason == Superseded {
 			continue
 		}
+		if w.changes > 0 && w.c.Bool() { // and a person starts the loop again
+			w.changes--
+			w.spec++
+			continue
+		}
 		crashes = s.crashes - w.crashes
+		w.changes = 0
 		w.checkEnd(res)
 		return n, crashes
 	}
@@ -153,7 +168,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	for _, f := range st.Features {
 		// I2: complete means: code in this transaction's history, evidence in it.
 		if f.Status == Complete {
-			if !w.ancestor(f.Commit, w.remote.code) || !works(w.remote.commits[f.Commit].tree[f.ID]) {
+			if !w.ancestor(f.Commit, w.remote.code) || !does(w.remote.commits[f.Commit].tree[f.ID], f) {
 				fail("%s is complete but its code is not in %s", f.ID, w.remote.code)
 			}
 			if lived && w.claimed && !w.ancestor(f.Commit, w.remote.work) {
@@ -164,8 +179,9 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 		if n := w.begun[f.ID]; n > w.space.attempts+1+f.Extra || n > f.Attempts {
 			fail("%s was tried %d times, %d are counted", f.ID, n, f.Attempts)
 		}
-		// Only a demotion grants more, and each is for a feature that broke.
-		if f.Extra > (w.space.attempts+2)*w.space.rots || f.Demotions > w.space.rots {
+		// Only a demotion grants more, and each is for a feature that broke; and a
+		// person who changes what it is to be.
+		if f.Extra > (w.space.attempts+2)*(w.space.rots+w.space.changes) || f.Demotions > w.space.rots {
 			fail("%s was granted %d attempts and demoted %d times", f.ID, f.Extra, f.Demotions)
 		}
 		// What the gates found broken is complete no more, unless it was mended.
@@ -233,7 +249,7 @@ func (w *world) checkEnd(res LoopResult) {
 	good := 0
 	for id, state := range w.remote.commits[w.remote.work].tree {
 		// Nobody knows of one that broke after it was judged last.
-		if f, _ := st.Feature(id); works(state) && (f.Demotions == 0 || !w.rotten(w.remote.commits[w.remote.work].tree, id)) {
+		if f, _ := st.Feature(id); f.Status != Deprecated && does(state, f) && (f.Demotions == 0 || !w.rotten(w.remote.commits[w.remote.work].tree, id)) {
 			good++
 		}
 	}
@@ -241,7 +257,7 @@ func (w *world) checkEnd(res LoopResult) {
 		w.t.Fatalf("%v: %d features are reported, the work branch has %d", w.c, res.FeaturesCompleted, good)
 	}
 	for _, f := range st.Features {
-		if st.Status == DoneWithExcept && f.Status != Complete && f.Status != Quarantined && !st.Blocked(f) {
+		if st.Status == DoneWithExcept && f.Status != Complete && f.Status != Quarantined && f.Status != Deprecated && !st.Blocked(f) {
 			w.t.Fatalf("%v: the loop ended, but %s is %s and had no second chance", w.c, f.ID, f.Status)
 		}
 	}

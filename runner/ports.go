@@ -82,9 +82,11 @@ func short(oid string) string {
 // A Planner draws up the feature list.
 type Planner interface {
 	// Plan returns rows that are valid: unique ids, known dependencies without
-	// a cycle, acceptance steps that can be performed. Usage counts also where
-	// the error is not nil. A [*StopError] says that no session can go on now.
-	Plan(ctx context.Context, p Purse) ([]Row, Usage, error)
+	// a cycle, acceptance steps that can be performed. old is the list as it
+	// is, nil if there is none yet: what is still wanted of it keeps its id, and
+	// what is left out is not wanted any more. Usage counts also where the error
+	// is not nil. A [*StopError] says that no session can go on now.
+	Plan(ctx context.Context, old []Feature, p Purse) ([]Row, Usage, error)
 }
 
 // A Purse is what may still be spent. Whoever calls a model checks it before
@@ -176,6 +178,11 @@ type Forge interface {
 	// r says, and returns receipts by key. What could not be said, but costs
 	// the loop nothing, is a warning.
 	Report(ctx context.Context, r Report) (Receipts, error)
+
+	// Ask makes the questions that a spec leaves open stand once where people
+	// see them, and returns where; "" if there is no such place. No questions:
+	// those that were asked are taken back.
+	Ask(ctx context.Context, q Questions) (string, error)
 
 	// Continue asks for exactly one successor to the transaction with s's
 	// serial and returns its receipt.

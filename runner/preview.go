@@ -9,10 +9,12 @@ import (
 // An Outlook is what a session would do if it were run now.
 type Outlook struct {
 	State   State   // as the session would have it before its first attempt
-	Planned bool    // the feature list was drawn up for this outlook and is not kept
+	Planned bool    // the feature list was drawn up, or changed, for this outlook and is not kept
 	Next    Feature // that it would work on; without an id: none
 	Attempt int     // at it
 	Why     string  // it would end at once, and why; "": it would not
+
+	Questions []string // that it would ask first, and begin nothing
 }
 
 // Preview says what Run would do, and does none of it: nothing is saved,
@@ -26,6 +28,10 @@ func (s *Session) Preview(ctx context.Context) (Outlook, error) {
 		o.Why = stop.says()
 		return o, nil
 	}
+	if unclear, ok := errors.AsType[*UnclearError](err); ok {
+		o.Why, o.Questions = sentences[UnclearSpec], unclear.Questions
+		return o, nil
+	}
 	if errors.Is(err, errFinished) {
 		o.Why = err.Error()
 		return o, nil
@@ -34,12 +40,18 @@ func (s *Session) Preview(ctx context.Context) (Outlook, error) {
 		return o, err
 	}
 	o.State = st.claimed(s.Owner, s.Config)
-	if len(st.Features) == 0 {
-		rows, usage, err := s.Planner.Plan(ctx, s.Config.purse(st))
+	if len(st.Features) == 0 || s.changed(st) {
+		rows, usage, err := s.Planner.Plan(ctx, st.Features, s.Config.purse(st))
 		if err != nil {
 			return o, fmt.Errorf("draw up the feature list: %w", err)
 		}
-		o.State, o.Planned = o.State.charged("", usage).planned(rows), true
+		o.State, o.Planned = o.State.charged("", usage), true
+		if len(st.Features) == 0 {
+			o.State = o.State.planned(rows, s.Spec)
+		} else {
+			o.State.Approved = o.State.Approved && !s.plans(st)
+			o.State = o.State.resynced(rows, s.Spec)
+		}
 	}
 	switch f, more := o.State.Next(s.Config.AttemptsPerFeature); {
 	case !more:

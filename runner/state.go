@@ -36,6 +36,7 @@ type State struct {
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
+	Syncs     []Sync            `json:"syncs,omitempty"` // the last changes of the spec that were taken up
 
 	digest string // sha256 of the state.json that this is, as loaded or saved
 }
@@ -75,9 +76,11 @@ type Base struct {
 
 // Spec is what the feature list was drawn up from.
 type Spec struct {
-	Source string `json:"source"` // a path, issue:N, or "text"
-	SHA256 string `json:"sha256"`
-	List   string `json:"features_sha256,omitempty"` // of a feature list of a person's own; "": it was drawn up
+	Source     string `json:"source"`                    // a path, issue:N, or "text"
+	SHA256     string `json:"sha256"`                    // "" where there is no spec but a list only
+	List       string `json:"features_sha256,omitempty"` // of a feature list of a person's own; "": it was drawn up
+	ListSource string `json:"features_source,omitempty"` // its path
+	Commit     string `json:"commit,omitempty"`          // of the base branch, that holds what the list is from; "": none does
 }
 
 // Wip is an attempt that a limit interrupted, or that is under way: its code is
@@ -199,49 +202,13 @@ func (st State) crash(id string, attempts int) State {
 	}).dropped()
 }
 
-// planned takes the feature list as it was drawn up.
-func (st State) planned(rows []Row) State {
-	st.Features = nil
+// planned takes the feature list as it was drawn up from spec.
+func (st State) planned(rows []Row, spec Spec) State {
+	st.Features, st.Spec = nil, spec
 	for _, r := range rows {
 		r.Passes = false
 		st.Features = append(st.Features, Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}})
 	}
-	return st
-}
-
-// relisted takes up a feature list that a person changed, from spec. What they
-// changed is to be done again, with attempts as for a new feature; what they took
-// out is kept and left alone; anything else stays as it is.
-func (st State) relisted(rows []Row, spec Spec) State {
-	var all []Feature
-	for _, r := range rows {
-		r.Passes = false
-		f, known := st.Feature(r.ID)
-		switch {
-		case !known:
-			f = Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}}
-		case rowHash(f.Row) != rowHash(r) || f.Status == Deprecated:
-			f.Row, f.Frozen = r, r.AcceptanceHash()
-			f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""
-			f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0
-			f.Note = "a person changed it in the feature list"
-			if st.Wip != nil && st.Wip.Feature == f.ID {
-				st = st.dropped()
-			}
-		}
-		all = append(all, f)
-	}
-	for _, f := range st.Features {
-		if slices.ContainsFunc(rows, func(r Row) bool { return r.ID == f.ID }) {
-			continue
-		}
-		f.Status = Deprecated
-		if st.Wip != nil && st.Wip.Feature == f.ID {
-			st = st.dropped()
-		}
-		all = append(all, f)
-	}
-	st.Features, st.Spec = all, spec
 	return st
 }
 

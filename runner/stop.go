@@ -18,6 +18,7 @@ const (
 	RateLimit          Reason = "rate_limit"
 	NoProgress         Reason = "no_progress"
 	AwaitingApproval   Reason = "awaiting_approval"
+	UnclearSpec        Reason = "unclear_spec"
 	Paused             Reason = "paused"
 	BlockedLoop        Reason = "blocked"
 	Escalated          Reason = "escalated"
@@ -68,6 +69,7 @@ var sentences = map[Reason]string{
 	RateLimit:          "the model's provider asks to wait",
 	NoProgress:         "the last sessions completed nothing",
 	AwaitingApproval:   "the feature list waits for approval",
+	UnclearSpec:        "the spec leaves too much open",
 	Paused:             "something has to be mended first",
 	BlockedLoop:        "nothing can be worked on",
 	Escalated:          "the features that are left need a person",

@@ -22,6 +22,9 @@ type world struct {
 	rivals  int // sessions that may still start beside another one
 	stops   int // interruptions still allowed
 	rots    int // completed features that may still turn out broken
+	changes int // of the spec, still allowed
+	unclear int // sessions that may still find the spec unclear
+	spec    int // how often it was changed
 	clock   time.Time
 
 	remote struct {
@@ -57,6 +60,7 @@ type process struct {
 	run     string
 	claimed bool
 	told    []string // features that the gates found broken
+	asked   int      // questions about the spec
 }
 
 // A tree says for each feature whether its code works ("good"), and whether its
@@ -72,6 +76,7 @@ type commit struct {
 type space struct {
 	features, attempts, repairs, perSession int
 	crashes, rivals, stops, rots            int
+	changes, unclear                        int
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
@@ -126,6 +131,7 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	if err != nil {
 		w.t.Fatalf("%v: a state that cannot be read was saved: %v", w.c, err)
 	}
+	w.onlyByPerson(truth)
 	w.remote.state, w.remote.list, w.remote.truth, w.remote.code = tx.State, tx.List, truth, tx.Code
 	w.remote.moves++
 	if w.remote.codes == nil {
@@ -208,8 +214,43 @@ func (w *world) Restore(ctx context.Context, id string) error {
 	return nil
 }
 
-func (w *world) Plan(context.Context, Purse) ([]Row, Usage, error) {
+// onlyByPerson asserts that a transaction changes what a feature is measured by
+// only where it takes up a spec that a person changed, and says so; and that no
+// feature is ever lost.
+func (w *world) onlyByPerson(next State) {
+	w.t.Helper()
+	for _, before := range w.remote.truth.Features {
+		f, ok := next.Feature(before.ID)
+		if !ok {
+			w.t.Fatalf("%v: %s was lost", w.c, before.ID)
+		}
+		if f.Frozen == before.Frozen {
+			continue
+		}
+		syncs := next.Syncs
+		if len(syncs) == 0 || syncs[len(syncs)-1].Serial != next.Serial || !slices.Contains(syncs[len(syncs)-1].Changed, f.ID) ||
+			next.Spec == w.remote.truth.Spec || next.Spec != w.wants() || f.Status != Todo {
+			w.t.Fatalf("%v: the acceptance of %s was changed, and by no person: %+v", w.c, f.ID, next.Syncs)
+		}
+	}
+}
+
+// wants is the spec as a person has it now.
+func (w *world) wants() Spec {
+	if w.space.changes == 0 {
+		return Spec{}
+	}
+	return Spec{Source: "SPEC.md", SHA256: fmt.Sprint("spec", w.spec), Commit: "base"}
+}
+
+// Plan gives the rows that the spec of today asks for: after an odd number of
+// changes the first has another acceptance, the last is not wanted any more, and
+// there is one more.
+func (w *world) Plan(_ context.Context, old []Feature, _ Purse) ([]Row, Usage, error) {
 	w.step()
+	if len(old) != len(w.remote.truth.Features) {
+		w.t.Fatalf("%v: asked with a list of %d, there are %d", w.c, len(old), len(w.remote.truth.Features))
+	}
 	var rows []Row
 	for i := range w.space.features {
 		r := Row{ID: fmt.Sprintf("f%d", i), Priority: 1}
@@ -218,7 +259,20 @@ func (w *world) Plan(context.Context, Purse) ([]Row, Usage, error) {
 		}
 		rows = append(rows, r)
 	}
+	if w.spec%2 == 1 {
+		rows[0].Acceptance = []Step{{Step: 1, Action: "goto", Value: "/"}}
+		rows = append(rows[:max(1, len(rows)-1)], Row{ID: "n0", Priority: 1})
+	}
 	return rows, Usage{Calls: 1, Tokens: 10}, nil
+}
+
+// Ask posts questions; that there are none is no matter.
+func (w *world) Ask(_ context.Context, q Questions) (string, error) {
+	w.step()
+	if len(q.Text) > 0 {
+		w.asked++
+	}
+	return "", nil
 }
 
 // Work does one of several things. The happy path is first.
@@ -239,7 +293,7 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	}
 	claim := Claim{Usage: Usage{Calls: 1, Tokens: 5}}
 	if t.Phase == Tests {
-		if !works(w.tree[id]) {
+		if !does(w.tree[id], t.Feature) {
 			w.tree[id] = "tests"
 		}
 		return claim, nil
@@ -250,7 +304,7 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	}
 	switch outcome {
 	case 0:
-		w.tree[id] = "good"
+		w.tree[id] = good(t.Feature)
 		if w.remote.rotten[id] {
 			w.tree[id] = "mended"
 		}
@@ -260,7 +314,7 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 		for other := range w.tree {
 			w.tree[other] = "wrong"
 		}
-		w.tree[id] = "good"
+		w.tree[id] = good(t.Feature)
 	case 3:
 		claim.GaveUp, claim.Why = TooBig, "it is too big"
 	case 4: // the time is up half way
@@ -268,7 +322,7 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 		w.cancel(&StopError{Reason: SessionTime})
 		return claim, ctx.Err()
 	case 5: // done, but too late for a verdict
-		w.tree[id] = "good"
+		w.tree[id] = good(t.Feature)
 		w.cancel(&StopError{Reason: SessionTime})
 	case 6:
 		return claim, errors.New("no such model")
@@ -332,8 +386,13 @@ func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
 		}
 	}
 	for _, f := range append(slices.Clone(c.Completed), c.Feature) {
-		if !works(tr[f.ID]) || w.rotten(tr, f.ID) {
+		if !does(tr[f.ID], f) || w.rotten(tr, f.ID) {
 			return Verdict{Outcome: Failed, Reason: f.ID + " does not work"}, nil
+		}
+	}
+	for id, state := range parent { // the tests of what nobody asks for any more are still there
+		if works(state) && !works(tr[id]) {
+			return Verdict{Outcome: Failed, Reason: "a test of " + id + " fails"}, nil
 		}
 	}
 	v := Verdict{Outcome: Verified, Files: []File{{"verdict.json", []byte("{}")}}}
@@ -343,7 +402,18 @@ func (w *world) Judge(ctx context.Context, c Candidate) (Verdict, error) {
 	return v, nil
 }
 
-func works(state string) bool { return state == "good" || state == "mended" }
+func works(state string) bool { return state == "good" || state == "mended" || state == "good again" }
+
+// good is code that does what f asks for now.
+func good(f Feature) string {
+	if len(f.Acceptance) > 0 {
+		return "good again"
+	}
+	return "good"
+}
+
+// does says whether code does what f asks for now.
+func does(state string, f Feature) bool { return state == good(f) || state == "mended" }
 
 func (w *world) rotten(tr tree, id string) bool { return w.remote.rotten[id] && tr[id] != "mended" }
 
@@ -407,10 +477,18 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 		Now:    func() time.Time { w.clock = w.clock.Add(time.Second); return w.clock },
 		Papers: func(State, LoopResult) Papers { return Papers{} },
 	}
+	s.Spec = w.wants()
+	if w.unclear > 0 && w.c.Bool() {
+		w.unclear--
+		s.Unclear = &UnclearError{Questions: []string{"For whom?"}, Text: []byte("For whom?")}
+	}
 	res, err = s.Run(ctx)
+	if _, unclear := errors.AsType[*UnclearError](err); unclear != (w.asked > 0) || unclear && (w.claimed || w.asked != 1 || res.Decision != Wait) {
+		w.t.Fatalf("%v: %v, asked %d times, claimed: %v", w.c, err, w.asked, w.claimed)
+	}
 	return res, err, true
 }
 
 func (w *world) maxSessions() int {
-	return 2*w.space.features*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
+	return (2+2*w.space.changes)*(w.space.features+w.space.changes)*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
 }

@@ -203,3 +203,20 @@ func TestProcessNames(t *testing.T) {
 		t.Errorf("began at %q", start)
 	}
 }
+
+func TestFolderAsks(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "autonomous-loop", "main")
+	f := Local(LocalOptions{Dir: dir})
+	got(f.Ask(t.Context(), runner.Questions{Loop: "main"}))(t)
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("without questions a directory was made")
+	}
+	at := got(f.Ask(t.Context(), runner.Questions{Loop: "main", Text: []byte("For whom?\n")}))(t)
+	if data, err := os.ReadFile(at); err != nil || string(data) != "For whom?\n" || at != filepath.Join(dir, "questions.md") {
+		t.Errorf("%s: %q, %v", at, data, err)
+	}
+	got(f.Ask(t.Context(), runner.Questions{Loop: "main"}))(t)
+	if _, err := os.Stat(at); err == nil {
+		t.Error("the questions are still there")
+	}
+}

@@ -388,3 +388,36 @@ func TestLongTextsAreCut(t *testing.T) {
 		t.Errorf("the same long text again: %q", e)
 	}
 }
+
+// What a spec leaves open is asked once, on its issue or the open pull request,
+// and taken back; a comment of somebody else with the same mark is left alone.
+func TestQuestionsAreAskedOnce(t *testing.T) {
+	w := newWorld(t)
+	ask := runner.Questions{Loop: "main", Text: []byte("## Before\n\n1. For whom?\n")}
+	if url := got(w.hub().Ask(t.Context(), ask))(t); url != "" || len(w.edits()) > 0 {
+		t.Errorf("asked at %q without a place: %q", url, w.edits())
+	}
+	if !strings.Contains(w.summary.String(), "For whom?") {
+		t.Errorf("the summary says %q", w.summary.String())
+	}
+	got(w.hub().Report(t.Context(), w.report("1 of 3")))(t)
+	before := len(w.edits())
+	for range 2 {
+		if url := got(w.hub().Ask(t.Context(), ask))(t); !strings.HasPrefix(url, w.url+"/octo/loop/pull/1#issuecomment-") {
+			t.Errorf("asked at %q", url)
+		}
+	}
+	ask.Text = []byte("## Before\n\n1. Since when?\n")
+	got(w.hub().Ask(t.Context(), ask))(t)
+	got(w.hub().Report(t.Context(), w.report("1 of 3")))(t)
+	comments := w.Comments(where, 1)
+	if len(comments) != 2 || comments[1].Body != questionsMark("main")+"\n## Before\n\n1. Since when?\n" {
+		t.Errorf("comments: %+v\n%q", comments, w.edits()[before:])
+	}
+	for range 2 {
+		got(w.hub().Ask(t.Context(), runner.Questions{Loop: "main"}))(t)
+	}
+	if left := w.Comments(where, 1); len(left) != 1 || !strings.HasPrefix(left[0].Body, marker(lineage)) {
+		t.Errorf("comments after it was answered: %+v", left)
+	}
+}

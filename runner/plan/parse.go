@@ -26,6 +26,7 @@ type draft struct {
 	Data        map[string]runner.Datum `json:"data"`
 	Acceptance  []draftStep             `json:"acceptance"`
 	Criteria    []draftStep             `json:"acceptance_criteria"` // its name in an acceptance file
+	Deprecated  bool                    `json:"deprecated"`          // of an answer that changes a list: no longer wanted
 }
 
 type draftStep struct {
@@ -56,12 +57,13 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 var listStart = regexp.MustCompile(`\[\s*(?:\{|\])`)
 
 // parse reads rows from text: a JSON array of objects, with or without a fence,
-// prose or an object around it. What is wrong comes back in words. strict
-// refuses fields that a row does not have, which are most often misspelt.
-func parse(text string, strict bool) ([]runner.Row, []string) {
+// prose or an object around it. gone are the ids of those that are no longer
+// wanted. What is wrong comes back in words. strict refuses fields that a row
+// does not have, which are most often misspelt.
+func parse(text string, strict bool) (rows []runner.Row, gone, wrong []string) {
 	start := listStart.FindStringIndex(text)
 	if start == nil {
-		return nil, []string{"there is no JSON array of rows"}
+		return nil, nil, []string{"there is no JSON array of rows"}
 	}
 	// Only the first array can be the list: if it is broken, the next one is
 	// some row's steps.
@@ -69,10 +71,8 @@ func parse(text string, strict bool) ([]runner.Row, []string) {
 	dec := json.NewDecoder(strings.NewReader(in))
 	var list []json.RawMessage
 	if err := dec.Decode(&list); err != nil {
-		return nil, []string{syntax(in, err)}
+		return nil, nil, []string{syntax(in, err)}
 	}
-	var rows []runner.Row
-	var wrong []string
 	for i, raw := range list {
 		var d draft
 		dec := json.NewDecoder(bytes.NewReader(raw))
@@ -82,9 +82,13 @@ func parse(text string, strict bool) ([]runner.Row, []string) {
 		if err := dec.Decode(&d); err != nil {
 			wrong = append(wrong, fmt.Sprintf("row %d: %s", i+1, mistyped(err)))
 		}
+		if d.Deprecated {
+			gone = append(gone, d.ID)
+			continue
+		}
 		rows = append(rows, d.row())
 	}
-	return rows, wrong
+	return rows, gone, wrong
 }
 
 func (d draft) row() runner.Row {
@@ -131,12 +135,34 @@ func orRow(field string) string {
 	return field
 }
 
-// complete gives rows of Anthropic's bare form what they lack: ids by category
-// and place, priorities by place. The same list gets the same ids.
-func complete(rows []runner.Row) []runner.Row {
+// complete gives rows of Anthropic's bare form what they lack: ids, priorities
+// by place, and a category that we know. A row that is described like one of old
+// has its id, wherever in the list it stands; the others have ids by category,
+// counted, that nothing else ever had. The same lists get the same ids.
+func complete(list []runner.Row, old []runner.Feature) []runner.Row {
+	rows := slices.Clone(list)
 	taken := map[string]bool{}
 	for _, r := range rows {
 		taken[r.ID] = true
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.Priority == 0 {
+			r.Priority = i + 1
+		}
+		if r.ID != "" {
+			continue
+		}
+		r.Category = category(r.Category)
+		if at := slices.IndexFunc(old, func(f runner.Feature) bool {
+			return !taken[f.ID] && said(f.Description) == said(r.Description)
+		}); at >= 0 {
+			r.ID = old[at].ID
+			taken[r.ID] = true
+		}
+	}
+	for _, f := range old {
+		taken[f.ID] = true
 	}
 	numbers := map[string]int{}
 	for i := range rows {
@@ -147,9 +173,32 @@ func complete(rows []runner.Row) []runner.Row {
 				r.ID = id
 			}
 		}
-		if r.Priority == 0 {
-			r.Priority = i + 1
-		}
 	}
 	return rows
+}
+
+// said is a text without what does not change its meaning.
+func said(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
+
+// others are names that lists of others have for our categories.
+var others = map[string]string{
+	"feature": "functional", "back end": "functional", "front end": "ui", "features": "functional", "core": "functional", "backend": "functional", "logic": "functional", "functionality": "functional",
+	"frontend": "ui", "interface": "ui", "user interface": "ui", "ux": "ui", "usability": "ui", "navigation": "ui", "layout": "style",
+	"design": "style", "styling": "style", "visual": "style", "look": "style", "responsive": "style", "polish": "style",
+	"endpoint": "api", "rest": "api", "db": "database", "data": "database", "storage": "database", "persistence": "database",
+	"integrations": "integration", "perf": "performance", "speed": "performance", "auth": "security", "authentication": "security",
+	"a11y": "accessibility", "test": "testing", "tests": "testing", "e2e": "testing",
+}
+
+// category is ours for one of a list in Anthropic's form, where functional is
+// what is not a matter of style.
+func category(name string) string {
+	name = said(strings.NewReplacer("-", " ", "_", " ").Replace(name))
+	switch {
+	case slices.Contains(categories, name):
+		return name
+	case others[name] != "":
+		return others[name]
+	}
+	return "functional"
 }

@@ -5,9 +5,12 @@
 // something. A list that the user owns is taken as it is and costs nothing; else
 // a model is asked, told all its mistakes at once, and asked again, at most
 // twice. A list that is still wrong then is an error and never used in part.
+// Where there is a list already the model says what changes in it, and cannot
+// lose any of it. Whether a spec says enough to be built from is told by rules
+// that anybody can read ([Ready]); no model is asked, and nothing is guessed.
 //
-// It does not read files, keep state or decide in what order features are
-// built. The fake of its port is in fake_test.go.
+// It does not know where files are, keep state or decide in what order features
+// are built. The fake of its port is in fake_test.go.
 package plan
 
 import (
@@ -48,7 +51,7 @@ type Options struct {
 // A Planner draws up the feature list.
 type Planner struct {
 	o    Options
-	rows []runner.Row // the user's own
+	list []runner.Row // the user's own, as it was written
 }
 
 // repairs is how often a list with mistakes goes back to the model.
@@ -69,45 +72,68 @@ func Open(o Options) (*Planner, error) {
 	if o.Max == 0 {
 		o.Max = max(defaultMax, o.Min)
 	}
-	errs := []error{CheckSpec(o.Source, o.Spec)}
+	var errs []error
+	if o.Features == nil {
+		errs = append(errs, CheckSpec(o.Source, o.Spec))
+	}
 	if o.Min < 1 || o.Max < o.Min || o.Max > mostRows {
 		errs = append(errs, fmt.Errorf("plan: from %d to %d features is not a range within 1 to %d", o.Min, o.Max, mostRows))
 	}
 	p := &Planner{o: o}
 	switch {
 	case o.Features != nil:
-		rows, err := p.own()
-		if err != nil {
+		if err := p.read(); err != nil {
 			errs = append(errs, err)
 		}
-		p.rows = rows
 	case o.Ask == nil:
 		errs = append(errs, errors.New("plan: neither a feature list nor a model to ask for one"))
 	}
 	return p, errors.Join(errs...)
 }
 
-// own reads the user's list.
-func (p *Planner) own() ([]runner.Row, error) {
-	name := p.o.FeaturesName
-	if name == "" {
-		name = "features"
+// read reads the user's list.
+func (p *Planner) read() error {
+	err := checkList(p.o.Features)
+	if err != nil {
+		return fmt.Errorf("feature list %s: %w", p.listName(), err)
 	}
-	rows, wrong := parse(string(p.o.Features), false)
-	if len(wrong) == 0 {
-		rows = complete(rows)
-		wrong = p.mistakes(rows)
+	rows, gone, wrong := parse(string(p.o.Features), false)
+	if len(gone) > 0 {
+		wrong = append(wrong, fmt.Sprintf("deprecated is not for a list of your own (%s): what you take out of it is deprecated", strings.Join(gone, ", ")))
 	}
 	if len(wrong) > 0 {
-		return nil, fmt.Errorf("feature list %s: %d mistakes:\n%s", name, len(wrong), bullets(wrong))
+		return p.wrong(wrong)
+	}
+	p.list = rows
+	_, err = p.own(nil)
+	return err
+}
+
+// own is the user's list, with the ids that old has where it has none.
+func (p *Planner) own(old []runner.Feature) ([]runner.Row, error) {
+	rows := complete(p.list, old)
+	if wrong := p.mistakes(rows); len(wrong) > 0 {
+		return nil, p.wrong(wrong)
 	}
 	return rows, nil
 }
 
+func (p *Planner) wrong(mistakes []string) error {
+	return fmt.Errorf("feature list %s: %d mistakes:\n%s", p.listName(), len(mistakes), bullets(mistakes))
+}
+
+func (p *Planner) listName() string {
+	if p.o.FeaturesName == "" {
+		return "features"
+	}
+	return p.o.FeaturesName
+}
+
 // Plan returns the user's rows, or asks for some; see [runner.Planner].
-func (p *Planner) Plan(ctx context.Context, purse runner.Purse) ([]runner.Row, runner.Usage, error) {
-	if p.rows != nil {
-		return p.rows, runner.Usage{}, nil
+func (p *Planner) Plan(ctx context.Context, old []runner.Feature, purse runner.Purse) ([]runner.Row, runner.Usage, error) {
+	if p.o.Features != nil {
+		rows, err := p.own(old)
+		return rows, runner.Usage{}, err
 	}
 	var (
 		spent  runner.Usage
@@ -118,16 +144,13 @@ func (p *Planner) Plan(ctx context.Context, purse runner.Purse) ([]runner.Row, r
 		if err := afford(purse, spent); err != nil {
 			return nil, spent, err
 		}
-		text, used, err := p.o.Ask.Ask(ctx, instructions, p.prompt(round, answer, wrong))
+		text, used, err := p.o.Ask.Ask(ctx, instructions, p.prompt(old, round, answer, wrong))
 		spent = spent.Plus(used)
 		if err != nil {
 			return nil, spent, fmt.Errorf("plan %s: %w", p.o.Source, err)
 		}
 		var rows []runner.Row
-		if rows, wrong = parse(text, true); len(wrong) == 0 {
-			wrong = p.mistakes(rows)
-		}
-		if len(wrong) == 0 {
+		if rows, wrong = p.understand(text, old); len(wrong) == 0 {
 			return rows, spent, nil
 		}
 		answer = text
@@ -136,10 +159,25 @@ func (p *Planner) Plan(ctx context.Context, purse runner.Purse) ([]runner.Row, r
 		p.o.Source, len(wrong), repairs, bullets(wrong))
 }
 
+// understand reads an answer: a list, or what changes in old, which is then the
+// whole list.
+func (p *Planner) understand(text string, old []runner.Feature) (rows []runner.Row, wrong []string) {
+	rows, gone, wrong := parse(text, true)
+	switch {
+	case len(wrong) > 0:
+		return nil, wrong
+	case len(old) > 0:
+		rows, wrong = merge(old, rows, gone)
+	case len(gone) > 0:
+		wrong = append(wrong, "deprecated is not for a list that is drawn up: leave those rows out")
+	}
+	return rows, append(wrong, p.mistakes(rows, old...)...)
+}
+
 // mistakes are all that is wrong with rows for this plan.
-func (p *Planner) mistakes(rows []runner.Row) []string {
+func (p *Planner) mistakes(rows []runner.Row, old ...runner.Feature) []string {
 	var wrong []string
-	if n := len(rows); p.o.Features == nil && (n < p.o.Min || n > p.o.Max) {
+	if n := len(rows); p.o.Features == nil && len(old) == 0 && (n < p.o.Min || n > p.o.Max) {
 		wrong = append(wrong, fmt.Sprintf("the list has %d rows, not %d to %d", n, p.o.Min, p.o.Max))
 	} else if n > mostRows {
 		wrong = append(wrong, fmt.Sprintf("the list has %d rows, more than %d", n, mostRows))

@@ -373,7 +373,7 @@ func TestSchemaTakesTheExamples(t *testing.T) {
 		}
 		_, plan, ok := strings.Cut(string(text), "\n-- plan/1 say --\n")
 		plan, _, _ = strings.Cut(plan, "\n-- ")
-		rows, wrong := parse(plan, true)
+		rows, _, wrong := parse(plan, true)
 		if !ok || len(wrong) > 0 || len(rows) < 3 {
 			t.Fatalf("%s: %d rows, %q", name, len(rows), wrong)
 		}

@@ -195,7 +195,7 @@ func TestParse(t *testing.T) {
 		"an object as text": {`[{"acceptance": [{"value": {"a": 1}}]}]`, []string{"row 1: target, value and expected are texts"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, got := parse(tt.text, true)
+			_, _, got := parse(tt.text, true)
 			if len(got) != len(tt.want) {
 				t.Fatalf("got %q, want %q", got, tt.want)
 			}
@@ -206,7 +206,7 @@ func TestParse(t *testing.T) {
 			}
 		})
 	}
-	rows, wrong := parse(`[{"acceptance": [{"step": 1, "expected": 2, "value": true, "target": null}]}]`, true)
+	rows, _, wrong := parse(`[{"acceptance": [{"step": 1, "expected": 2, "value": true, "target": null}]}]`, true)
 	if want := []runner.Step{{Step: 1, Expected: "2", Value: "true"}}; len(wrong) > 0 || !cmp.Equal(want, rows[0].Acceptance) {
 		t.Errorf("got %+v, %q", rows, wrong)
 	}
@@ -218,8 +218,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(`[{"id":"a-001","depends_on":["b-001"]},{"id":"b-001","depends_on":["a-001",""]},{"id":""}]`)
 	f.Add("[{")
 	f.Fuzz(func(t *testing.T, text string) {
-		rows, wrong := parse(text, false)
-		if len(wrong) > 0 || Validate(complete(rows)) != nil {
+		rows, _, wrong := parse(text, false)
+		if rows = complete(rows, nil); len(wrong) > 0 || Validate(rows) != nil {
 			return
 		}
 		// What is valid survives being written and read.
@@ -227,7 +227,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, wrong := parse(string(data), true)
+		again, _, wrong := parse(string(data), true)
 		if diff := cmp.Diff(rows, again); len(wrong) > 0 || diff != "" {
 			t.Errorf("%q\n%s", wrong, diff)
 		}
