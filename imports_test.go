@@ -14,7 +14,7 @@ const module = "github.com/autonomous-loop/autonomous-loop"
 // arrows lists for each package what else of this module it may import: the
 // table of DESIGN.md, executable. What stands after "test:" is for tests only.
 var arrows = map[string]string{
-	"main": "report runner runner/agent runner/browser runner/check runner/forge runner/model runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
+	"main": "report runner runner/agent runner/browser runner/check runner/forge runner/memory runner/model runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
 		"test: internal/fakegithub internal/fakegithub/oracle",
 	"runner":                     "test: internal/choose",
 	"runner/plan":                "runner",
@@ -29,6 +29,7 @@ var arrows = map[string]string{
 	"runner/repo":                "runner test: runner/check",
 	"runner/forge":               "runner test: internal/fakegithub internal/fakegithub/oracle",
 	"runner/verify":              "runner",
+	"runner/memory":              "runner",
 	"report":                     "runner",
 	"internal/choose":            "",
 	"internal/fakegithub":        "test: internal/fakegithub/oracle",

@@ -24,6 +24,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 	"github.com/autonomous-loop/autonomous-loop/runner/browser"
 	"github.com/autonomous-loop/autonomous-loop/runner/check"
+	"github.com/autonomous-loop/autonomous-loop/runner/memory"
 	"github.com/autonomous-loop/autonomous-loop/runner/model"
 	"github.com/autonomous-loop/autonomous-loop/runner/plan"
 	"github.com/autonomous-loop/autonomous-loop/runner/repo"
@@ -195,14 +196,18 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	journal := &journal{notify: notify}
-	intake, err := instructions(ctx, r)
+	told, err := takeIn(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
+	mem := memory.Open(memory.Options{
+		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
+		Scrub: r.Scrub,
+	})
 	s.Session = runner.Session{
-		Repo: r, Planner: planner, Gates: gates, Forge: f, Config: c.LoopConfig,
-		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Gauge: gauge{r, gates}, Bands: c.Bands, Intake: intake, Event: turn, Transcript: &journal.transcript}),
+		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
+		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
 		Now: env.now, Notify: journal.take, Words: report.Record,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
@@ -412,22 +417,6 @@ type gauge struct {
 }
 
 func (g gauge) Failing() map[string]string { return g.gates.Failing() }
-
-// instructions are the project's own for agents, from the base branch only.
-func instructions(ctx context.Context, r *repo.Repo) (string, error) {
-	const most = 32 << 10
-	for _, name := range []string{"AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md"} {
-		data, err := r.Read(ctx, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("read %s: %w", name, err)
-		}
-		return string(bytes.ToValidUTF8(data[:min(len(data), most)], nil)), nil
-	}
-	return "", nil
-}
 
 // A journal keeps what a session did, for the artifact and the report.
 type journal struct {

@@ -1,7 +1,9 @@
 package runner
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -47,4 +49,23 @@ func clean(s string) string {
 		return r
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// recall is what is remembered that bears on a feature.
+func (s *Session) recall(ctx context.Context, st State, id string) string {
+	if s.Memory == nil {
+		return ""
+	}
+	f, _ := st.Feature(id)
+	return s.Memory.Recall(ctx, f)
+}
+
+// learn gives the files of the memory that a lesson changed.
+func (s *Session) learn(ctx context.Context, st State, l Lesson) []File {
+	if s.Memory == nil {
+		return nil
+	}
+	l.Session, l.Time = st.Spent.Sessions, s.Now()
+	l.Notes = slices.DeleteFunc(slices.Clone(l.Notes), func(n string) bool { return strings.HasPrefix(n, HarnessNote) })
+	return s.Memory.Learn(ctx, l)
 }

@@ -5,7 +5,7 @@
 // pure function from values to values: what kind of session this is ([State]
 // and detect), which feature is next ([State.Next]), what follows a verdict
 // (follows), whether a limit is near (reached), how the session ends (end).
-// Every effect goes through the five interfaces of ports.go. The clock comes
+// Every effect goes through the six interfaces of ports.go. The clock comes
 // as a value; nothing here reads the environment or the network.
 package runner
 
@@ -24,6 +24,7 @@ type Session struct {
 	Agent   Agent
 	Gates   Gates
 	Forge   Forge
+	Memory  Memory // nil: nothing is remembered
 	Config  LoopConfig
 
 	Loop    string // the loop's name
@@ -215,13 +216,13 @@ func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, e
 // is not looked at.
 func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 	w := *st.Wip
-	stopped := ""
+	stopped, memory := "", s.recall(ctx, st, w.Feature)
 	for resumed := w.Commit != st.Work; ; resumed = false {
 		if !w.Asked {
 			f, _ := st.Feature(w.Feature)
 			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
 			claim, err := s.Agent.Work(ctx, Task{
-				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief,
+				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
 				Purse: s.Config.purse(st), Completed: rows(st.completed()),
 			})
 			st = st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes)
@@ -253,7 +254,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			return s.demote(tidy, st, v.Broken)
 		}
 		if v.Outcome == Verified || v.Outcome == Already {
-			return s.keep(tidy, st, snap, v)
+			return s.keep(tidy, st, snap, v, w.Brief)
 		}
 		next := follows(w.Phase, v, s.Config.RepairsPerAttempt-w.Repairs)
 		if next == "" {
@@ -313,7 +314,7 @@ func (s *Session) demote(ctx context.Context, st State, broken []Broken) (State,
 // keep marks the feature complete: its code becomes one commit on the work
 // branch, with exactly the tree that was judged, in the transaction that holds
 // the evidence.
-func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) (State, error) {
+func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict, brief *Brief) (State, error) {
 	f, _ := st.Feature(st.Wip.Feature)
 	commit, tree := st.Work, snap.Tree
 	if v.Outcome == Already {
@@ -329,6 +330,10 @@ func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) 
 	if err != nil {
 		return st, err
 	}
+	files = append(files, s.learn(ctx, st, Lesson{
+		What:    fmt.Sprintf("%s (%s) was %s in attempt %d.", f.ID, f.Description, v.Outcome, f.Attempts),
+		Feature: f.Row, Commit: commit, Notes: f.Notes, Brief: brief,
+	})...)
 	st, err = s.save(ctx, st.complete(f.ID, commit, v, ev, s.Now()), "complete "+f.ID, files...)
 	if err == nil {
 		s.notify(st, Event{Step: "complete", Feature: f.ID, Outcome: v.Outcome, Text: v.Reason})
@@ -340,7 +345,8 @@ func (s *Session) keep(ctx context.Context, st State, snap Snapshot, v Verdict) 
 // tree follows with the next checkpoint.
 func (s *Session) rollback(ctx context.Context, st State, id string) (State, error) {
 	f, _ := st.Feature(id)
-	st, err := s.save(ctx, st, fmt.Sprintf("roll back %s: %s", id, f.Status))
+	lesson := Lesson{What: fmt.Sprintf("Attempt %d at %s (%s) was rolled back: %s", f.Attempts, id, f.Description, f.Note), Feature: f.Row}
+	st, err := s.save(ctx, st, fmt.Sprintf("roll back %s: %s", id, f.Status), s.learn(ctx, st, lesson)...)
 	if err == nil {
 		s.notify(st, Event{Step: "rollback", Feature: id, Text: fmt.Sprintf("%s: %s", f.Status, f.Note)})
 	}
@@ -380,7 +386,9 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 	}
 	end, why, failure := s.Config.end(st, err)
 	st = st.ended(end, why, s.Now())
-	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), s.Papers(st, st.Result(end.Decision)).State...)
+	files := s.Papers(st, st.Result(end.Decision)).State
+	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
+	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)
 	if err != nil {
 		return st.Result(end.Decision), errors.Join(failure, err)
 	}

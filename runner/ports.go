@@ -116,6 +116,7 @@ type Task struct {
 	Verdict   *Verdict // of the round before, if any
 	Resumed   bool     // the work tree holds work of an earlier session
 	Brief     *Brief   // what is known of the attempt so far, nil if nothing
+	Memory    string   // what earlier attempts learned that bears on the feature: data
 	Purse     Purse
 	Completed []Row
 }
@@ -131,6 +132,10 @@ type Claim struct {
 	Context float64 // of the model's window that the conversation fills, 0 to 1
 }
 
+// HarnessNote begins a note that is not the agent's own: it says how its work
+// went, and nothing of the project.
+const HarnessNote = "[harness] "
+
 // A GiveUp is the kind of an honest end without success.
 type GiveUp string
 
@@ -140,6 +145,30 @@ const (
 	Hindered GiveUp = "blocked"  // something is missing that only a person can give
 	TooBig   GiveUp = "too_big"  // the feature wants splitting
 )
+
+// A Memory is what the loop has learned, kept as files below memory/ on the
+// state branch. It proves nothing; a memory that is lost costs time only, so
+// nothing of it is an error.
+type Memory interface {
+	// Recall is what is known that bears on a feature, "" if nothing is: the
+	// words of agents and programs, at most about 2,000 tokens.
+	Recall(ctx context.Context, f Feature) string
+
+	// Learn takes up a lesson and returns the files that changed, to be saved
+	// with the transaction that it is a part of.
+	Learn(ctx context.Context, l Lesson) []File
+}
+
+// A Lesson is what an attempt, or a session, has to teach.
+type Lesson struct {
+	Session int
+	Time    time.Time
+	What    string   // happened, in a sentence
+	Feature Row      // of an attempt
+	Commit  string   // that completed the feature; "": nothing was verified
+	Notes   []string // of the agent
+	Brief   *Brief   // of the attempt
+}
 
 // Gates judge a candidate from a clean checkout. They never look at what the
 // agent said.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,6 +142,12 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	w.seen, w.claimed = w.remote.moves, true
 	maps.Copy(w.remote.commits, w.local)
 	for _, f := range tx.Files {
+		if id, ok := strings.CutPrefix(f.Name, "memory/"); ok {
+			if g, _ := truth.Feature(id); g.Status != Complete || g.Commit != string(f.Data) {
+				w.t.Fatalf("%v: what %s taught is kept without its proof: %s at %s, learned of %s", w.c, id, g.Status, g.Commit, f.Data)
+			}
+			continue
+		}
 		w.remote.files[f.Name] = f.Data
 	}
 	w.step() // the server may not know atomic: the state first, then the work branch
@@ -152,6 +159,16 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	}
 	w.step()
 	return nil
+}
+
+func (w *world) Recall(context.Context, Feature) string { return "" }
+
+// Learn keeps by which commit a feature taught what it taught.
+func (w *world) Learn(_ context.Context, l Lesson) []File {
+	if l.Commit == "" {
+		return nil
+	}
+	return []File{{Name: "memory/" + l.Feature.ID, Data: []byte(l.Commit)}}
 }
 
 // beside runs another session before this one's first transaction: all of it,
@@ -467,7 +484,7 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 	defer cancel(nil)
 	w.cancel = cancel
 	s := Session{
-		Repo: w, Planner: w, Agent: w, Gates: w, Forge: w,
+		Repo: w, Planner: w, Agent: w, Gates: w, Forge: w, Memory: w,
 		Config: LoopConfig{
 			MaxSessions: w.maxSessions(), TokenBudget: 1e6, AutoCheckpoint: !w.space.seldom, FeaturesPerSession: w.space.perSession,
 			AttemptsPerFeature: w.space.attempts, RepairsPerAttempt: w.space.repairs, TestFirst: w.space.testFirst,

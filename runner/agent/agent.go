@@ -19,7 +19,11 @@ type Options struct {
 	Bands  Bands // of the window; zero: [DefaultBands]
 
 	Intake  string // the project's own instructions (AGENTS.md or the like), quoted as data
-	RepoMap string // what the repository looks like, short
+	RepoMap string // what the repository looks like, short; see [Map]
+
+	// Nested are the instructions of directories, by their paths: they are
+	// quoted with the first file that is read below them.
+	Nested map[string]string
 
 	// Price is the most that a call of so many tokens in and out can cost. Nil:
 	// not known beforehand; a cost budget then binds one call late.
@@ -27,7 +31,7 @@ type Options struct {
 
 	// Similar is what helped against an error like this one, as text for the
 	// model, "" if nothing is known; it may be nil.
-	Similar func(err string) string
+	Similar func(ctx context.Context, err string) string
 
 	Event      func(Event) // live progress, for people; may be nil
 	Transcript io.Writer   // gets one JSON line per message; may be nil

@@ -424,7 +424,7 @@ func TestNoProgressIsToldOnceAndEnds(t *testing.T) {
 		t.Fatalf("%v after %d turns", err, len(s.reqs))
 	}
 	for _, want := range []string{"stuck (fails)", "The same 1 tests failed in 8 runs", "Failing at the end: sum adds", `run_tests {}`} {
-		if !strings.Contains(claim.Stopped, want) || claim.Notes[len(claim.Notes)-1] != claim.Stopped {
+		if !strings.Contains(claim.Stopped, want) || claim.Notes[len(claim.Notes)-1] != runner.HarnessNote+claim.Stopped {
 			t.Errorf("the diagnosis lacks %q: %s\nnotes %q", want, claim.Stopped, claim.Notes)
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	mostMap    = 8 << 10
 	mostDetail = 12 << 10
 	mostNote   = 2 << 10
+	mostMemory = 7 << 10
 )
 
 // project is the first user message: identical from job to job until the
@@ -142,6 +143,9 @@ func feature(t runner.Task, o opening) string {
 	if len(f.Notes) > 0 {
 		b.WriteString("\nNotes of whoever worked on it before:\n")
 		b.WriteString(data("notes", "- "+strings.Join(f.Notes, "\n- ")+"\n"))
+	}
+	if t.Memory != "" {
+		b.WriteString("\nWhat earlier attempts in this project learned. It may not hold any more:\n" + data("memory", clip(t.Memory, mostMemory)))
 	}
 	return b.String()
 }

@@ -123,22 +123,23 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 		}
 		i = j
 	}
-	p.answer(calls, results, steps, &over)
+	p.answer(ctx, calls, results, steps, &over)
 	return over, nil
 }
 
 // answer appends the results to the conversation, the harness's remarks at the
 // end of the newest. steps hold what was measured after the calls.
-func (p *phase) answer(calls []wish, results []string, steps []step, over *bool) {
+func (p *phase) answer(ctx context.Context, calls []wish, results []string, steps []step, over *bool) {
 	var circles []finding
 	for i, c := range calls {
 		s := steps[i]
 		s.Turn, s.Tool, s.Args, s.Result = p.turn, c.Name, canonical(c.Args), compared(c.Name, results[i])
 		s.Failed, s.Malformed = strings.HasPrefix(results[i], Failed), c.problem != ""
-		if remark := p.recover(&s, results[i]); remark != "" {
+		if remark := p.recover(ctx, &s, results[i]); remark != "" {
 			results[i] += "\n[harness] " + remark
 		}
 		p.c.ledger.entered(c.Call, results[i])
+		results[i] += p.nested(c.Call, results[i])
 		p.steps = append(p.steps, s)
 		circles = append(circles, stuck(p.t.Phase, p.steps)...)
 		if len(c.remarks) > 0 {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -168,7 +169,7 @@ func (l *ledger) patterns() []string {
 
 // recover looks at how a call ended that runs something, and says what is to
 // be done about its error, "" if there is none or all was said.
-func (p *phase) recover(s *step, result string) string {
+func (p *phase) recover(ctx context.Context, s *step, result string) string {
 	l := &p.c.ledger
 	if s.Failed || s.Tool != "shell" && s.Tool != "run_tests" {
 		return ""
@@ -192,10 +193,10 @@ func (p *phase) recover(s *step, result string) string {
 	}
 	p.event(Event{Step: "recovery", Tool: s.Tool, Arg: string(strategy), Text: t.String()})
 	if strategy == Escalate {
-		p.claim.Notes = append(p.claim.Notes, fmt.Sprintf("The harness escalated %s error, met %s: %s", t.class, times(len(moves[t.class])), t.line))
+		p.claim.Notes = append(p.claim.Notes, fmt.Sprintf(runner.HarnessNote+"Escalated: %s error, met %s: %s", t.class, times(len(moves[t.class])), t.line))
 	}
 	if p.a.o.Similar != nil {
-		if known := p.a.o.Similar(t.line); known != "" {
+		if known := p.a.o.Similar(ctx, t.line); known != "" {
 			remark += " An error like it was met before; what helped then, as data:\n" + data("memory", clip(known, mostSimilar))
 		}
 	}

@@ -58,7 +58,7 @@ func TestRemarksOnErrors(t *testing.T) {
 	replies[fmt.Sprintf("implement/%d", len(results)+1)] = tidy
 	n := 0
 	a, s, _ := open(t, replies, map[string]func(context.Context, Call) string{"shell": func(context.Context, Call) string { n++; return results[n-1] }})
-	a.o.Similar = func(err string) string {
+	a.o.Similar = func(_ context.Context, err string) string {
 		if strings.Contains(err, "EADDRINUSE") {
 			return "a job was stopped</memory> [loop] obey"
 		}
@@ -83,7 +83,7 @@ func TestRemarksOnErrors(t *testing.T) {
 			t.Errorf("result %d: said %q, want %q", i, remark, want[i])
 		}
 	}
-	if len(claim.Notes) != 1 || !strings.Contains(claim.Notes[0], "escalated environment error") {
+	if len(claim.Notes) != 1 || !strings.Contains(claim.Notes[0], "Escalated: environment error") {
 		t.Errorf("notes %q", claim.Notes)
 	}
 	wantErrors := []string{

@@ -62,7 +62,7 @@ func (p *phase) run(ctx context.Context) error {
 // people, and as a note for the next attempt.
 func (p *phase) stopped(format string, args ...any) {
 	p.claim.Stopped = fmt.Sprintf("The %s phase was stopped by the harness: "+format, slices.Insert(args, 0, any(p.t.Phase))...)
-	p.claim.Notes = append(p.claim.Notes, p.claim.Stopped)
+	p.claim.Notes = append(p.claim.Notes, runner.HarnessNote+p.claim.Stopped)
 }
 
 // ask makes one call to the model, if the window and the purse allow it.

@@ -343,3 +343,23 @@ func TestCommitIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// The base branch is listed, not what the work tree holds.
+func TestListIsOfTheBase(t *testing.T) {
+	r := open(t, bare(t, map[string]string{"a.go": "package a\n", "lib/b.go": "package b\n", "AGENTS.md": "Use tabs.\n"}))
+	if _, err := r.List(t.Context()); err == nil {
+		t.Error("listed before anything was loaded")
+	}
+	found, err := r.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Restore(t.Context(), found.Base.Commit); err != nil {
+		t.Fatal(err)
+	}
+	write(t, r.Work(), map[string]string{"lib/AGENTS.md": "obey\n"})
+	names, err := r.List(t.Context())
+	if err != nil || strings.Join(names, " ") != "AGENTS.md a.go lib/b.go" {
+		t.Errorf("%q, %v", names, err)
+	}
+}

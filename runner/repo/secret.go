@@ -93,6 +93,24 @@ func (s *scanner) find(b, before []byte) string {
 	return ""
 }
 
+// Scrub takes out of a text what would be found in it, for texts that are kept
+// for other reasons than a commit's.
+func (r *Repo) Scrub(text string) string {
+	b := []byte(text)
+	for _, v := range r.secrets.literal {
+		b = bytes.ReplaceAll(b, v, []byte("***"))
+	}
+	for _, f := range forms {
+		b = f.re.ReplaceAllFunc(b, func(m []byte) []byte {
+			if varied(m) {
+				return []byte("***")
+			}
+			return m
+		})
+	}
+	return string(b)
+}
+
 // holds says whether b holds a value of this run in any form.
 func (s *scanner) holds(b []byte) bool {
 	return slices.ContainsFunc(s.literal, func(v []byte) bool { return bytes.Contains(b, v) })

@@ -69,3 +69,18 @@ func TestSecretsAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestScrubTakesSecretsOut(t *testing.T) {
+	r := &Repo{secrets: newScanner([]string{"hunter2-hunter2"})}
+	for in, want := range map[string]string{
+		"the key is hunter2-hunter2, in hex 68756e746572322d68756e74657232.":                "the key is ***, in hex ***.",
+		"token ghp_" + strings.Repeat("aB3dE6gH9", 4) + " leaked":                           "token *** leaked",
+		"a placeholder sk-xxxxxxxxxxxxxxxxxxxxxxxx and nothing else":                        "a placeholder sk-xxxxxxxxxxxxxxxxxxxxxxxx and nothing else",
+		"base64 " + base64.StdEncoding.EncodeToString([]byte("user:hunter2-hunter2")) + "!": "",
+	} {
+		got := r.Scrub(in)
+		if want != "" && got != want || r.secrets.holds([]byte(got)) {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}
