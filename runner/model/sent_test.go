@@ -50,10 +50,10 @@ func TestWhatWasSentIsSentAgain(t *testing.T) {
 		var answers []http.HandlerFunc
 		const turns = 40
 		for i := range turns {
-			switch {
-			case i%7 == 3:
+			switch i % 7 {
+			case 3:
 				answers = append(answers, status(500, `{}`), status(429, `{}`))
-			case i%7 == 5:
+			case 5:
 				answers = append(answers, cutShort, cutShort, cutShort) // the next one asks for one piece
 			}
 			answers = append(answers, call())

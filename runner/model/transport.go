@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -147,7 +148,7 @@ func (x *exchange) parts(data []byte) (head, tail []byte, err error) {
 	for _, field := range []string{`"messages":`, `"input":`} {
 		// In a string the quotes would have backslashes before them.
 		if before, after, found = bytes.Cut(data, []byte(field+"null")); found {
-			head = append(append(before[:len(before):len(before)], field...), '[')
+			head = append(append(slices.Clip(before), field...), '[')
 			break
 		}
 	}
