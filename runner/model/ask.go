@@ -15,7 +15,7 @@ import (
 // once makes one request. Either the reply is whole or there is a fault; what
 // was used counts in both cases.
 func (c *Client) once(ctx context.Context, r agent.Request, how manner, plain bool) (agent.Reply, *fault) {
-	ctx, w := watch(ctx, c.first, c.idle, c.whole)
+	ctx, w := watch(ctx, c.first, c.idle, c.whole, c.late)
 	defer w.stop()
 	x := &exchange{watch: w, messages: c.written(r.Messages, c.form(how)), plain: plain}
 
@@ -74,7 +74,7 @@ func (c *Client) stream(ctx context.Context, w *watcher, r agent.Request, how ma
 			return nil
 		}
 		if a.finish != "" {
-			w.last(usageLate)
+			w.complete()
 		}
 	}
 }

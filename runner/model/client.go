@@ -73,6 +73,7 @@ type Client struct {
 	first time.Duration // silence before the first byte that is taken for a cut
 	idle  time.Duration // silence between bytes that is
 	whole time.Duration // of one reply at most
+	late  time.Duration // between a complete reply and its usage
 
 	sleep func(context.Context, time.Duration) error
 	now   func() time.Time
@@ -92,6 +93,7 @@ const (
 	firstByte     = 300 * time.Second
 	betweenBytes  = 120 * time.Second
 	wholeReply    = 30 * time.Minute
+	lateUsage     = 10 * time.Second
 )
 
 var _ agent.Model = (*Client)(nil)
@@ -132,7 +134,7 @@ func Open(o Options) (*Client, error) {
 
 	c := &Client{
 		name: name, base: base, effort: o.ReasoningEffort,
-		first: firstByte, idle: betweenBytes, whole: wholeReply, how: how,
+		first: firstByte, idle: betweenBytes, whole: wholeReply, late: lateUsage, how: how,
 		sleep: o.Sleep, now: o.Now, rand: o.Rand, log: o.Log,
 		clean: cleaner(key),
 		from:  base.Host + base.Path + " " + name,

@@ -31,7 +31,7 @@ func (c *Client) Probe(ctx context.Context) error {
 }
 
 func (c *Client) probe(ctx context.Context, how manner) *fault {
-	ctx, w := watch(ctx, c.first, c.idle, c.whole)
+	ctx, w := watch(ctx, c.first, c.idle, c.whole, c.late)
 	defer w.stop()
 	x := &exchange{watch: w}
 	var a answer

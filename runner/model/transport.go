@@ -49,6 +49,7 @@ func (e *misfitError) Error() string { return e.what }
 // honest one is far below each.
 const (
 	mostHeader = 256 << 10
+	mostBlank  = 4 << 10  // before a reply that does not say what it is
 	mostError  = 64 << 10 // of an error's body
 	mostReply  = 64 << 20 // of a stream, which is not kept
 	mostLine   = 8 << 20  // of one event, or a reply in one piece
@@ -183,7 +184,7 @@ func (x *exchange) events(resp *http.Response) (io.ReadCloser, error) {
 	}
 	// Small servers name their streams text/plain, or nothing at all.
 	head, _ := r.Peek(1)
-	for len(head) == 1 && (head[0] == '\n' || head[0] == '\r' || head[0] == ' ') {
+	for n := 0; n < mostBlank && len(head) == 1 && (head[0] == '\n' || head[0] == '\r' || head[0] == ' '); n++ {
 		_, _ = r.Discard(1) // was peeked at
 		head, _ = r.Peek(1)
 	}
@@ -274,7 +275,9 @@ func (e *eventReader) Read(p []byte) (int, error) {
 			return 0, e.err
 		}
 		var line []byte
-		line, e.err = e.line()
+		if line, e.err = e.line(); e.err != nil && !errors.Is(e.err, io.EOF) {
+			return 0, e.err // and not half an event
+		}
 		e.rest = event(bytes.TrimSpace(line))
 	}
 	n := copy(p, e.rest)
@@ -301,7 +304,7 @@ func (e *eventReader) line() ([]byte, error) {
 // connection can be used for the next request, and does not wait for it.
 func (e *eventReader) Close() error {
 	if e.err == nil && e.watch != nil {
-		e.watch.last(lineLate)
+		e.watch.closes()
 		_, _ = io.CopyN(io.Discard, e.r, 4<<10)
 	}
 	return e.c.Close()
