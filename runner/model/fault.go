@@ -100,6 +100,8 @@ var (
 	busyCodes  = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
 	filterCode = regexp.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
 	wrongCodes = regexp.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
+	keyText    = regexp.MustCompile(`(?i)api.?key (is )?(not valid|invalid|expired)|API_KEY_INVALID`)
+	setupText  = regexp.MustCompile(`--jinja|--enable-auto-tool-choice`) // a server that was started without tools
 	modelText  = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown)|unknown model|no such model|model_not_found`)
 )
 
@@ -128,7 +130,7 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 		f.kind = over
 	case status == 429 || status == 529 || status == 503 && f.hint > 0, inside && word(busyCodes):
 		f.kind = busy
-	case status == 401:
+	case status == 401 || status == 400 && keyText.MatchString(s.message): // Gemini's is a 400
 		f.kind = keyless
 	case status == 403:
 		f.kind = barred
@@ -136,7 +138,7 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 		f.kind = nowhere
 	case word(filterCode) && status < 500:
 		f.kind, f.filtered = refused, true
-	case inside && status == 0 && word(wrongCodes):
+	case inside && status == 0 && word(wrongCodes), setupText.MatchString(s.message):
 		f.kind = refused
 	case status == 408 || status == 409 || status == 425 || status >= 500 || status == 0:
 		f.kind = broken
