@@ -177,7 +177,7 @@ func BenchmarkTurn(b *testing.B) {
 
 // library1 is r as it is with the library alone.
 func library1(r agent.Request) openai.ChatCompletionRequest {
-	req := openai.ChatCompletionRequest{Model: "m", MaxTokens: r.MaxOut, StreamOptions: &openai.StreamOptions{IncludeUsage: true}}
+	req := openai.ChatCompletionRequest{Model: "m", MaxCompletionTokens: r.MaxOut, StreamOptions: &openai.StreamOptions{IncludeUsage: true}}
 	for _, f := range functions(r.Tools) {
 		req.Tools = append(req.Tools, openai.Tool{Type: openai.ToolTypeFunction, Function: &f})
 	}

@@ -33,27 +33,33 @@ func TestResponsesAndTheirWays(t *testing.T) {
 	}{
 		"items as they are done": {
 			stream(itemDone(reasoned), itemDone(called), finished),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, both,
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			both,
 		},
 		"items out of their order": {
 			stream(`{"type":"response.output_item.done","output_index":1,"item":`+called+`}`, `{"type":"response.output_item.done","output_index":0,"item":`+reasoned+`}`, finished),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, both,
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			both,
 		},
 		"items at the end only": {
 			stream(strings.Replace(finished, `"output":[]`, `"output":[`+reasoned+`,`+called+`]`, 1), done),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, both,
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			both,
 		},
 		"in one piece, over several lines": {
 			status(200, "{\n\"object\": \"response\",\n\"status\":\"completed\",\"error\":null,\"output\":[\n"+reasoned+",\n"+called+"],\n"+spent+"\n}"),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, both,
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			both,
 		},
 		"text and a call": {
 			stream(itemDone(reasoned), itemDone(spoken), itemDone(called), finished),
-			agent.Reply{Content: "hello", Finish: agent.FinishCalls, Calls: shell}, raws(reasoned, spoken, called),
+			agent.Reply{Content: "hello", Finish: agent.FinishCalls, Calls: shell},
+			raws(reasoned, spoken, called),
 		},
 		"two texts": {
 			stream(itemDone(spoken), itemDone(spoken), finished),
-			agent.Reply{Content: "hello\n\nhello", Finish: agent.FinishStop}, raws(spoken, spoken),
+			agent.Reply{Content: "hello\n\nhello", Finish: agent.FinishStop},
+			raws(spoken, spoken),
 		},
 		"arguments an object, no id": {
 			stream(itemDone(`{"type":"function_call","name":"shell","arguments":{"command":"ls"}}`), finished),
@@ -62,32 +68,39 @@ func TestResponsesAndTheirWays(t *testing.T) {
 		},
 		"an item that nobody knows": {
 			stream(itemDone(`{"type":"telepathy","thought":1e3}`), itemDone(called), finished),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, raws(`{"type":"telepathy","thought":1e3}`, called),
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			raws(`{"type":"telepathy","thought":1e3}`, called),
 		},
 		"reasoning without its content": {
 			stream(itemDone(`{"id":"rs_1","type":"reasoning","summary":[]}`), itemDone(called), finished),
-			agent.Reply{Finish: agent.FinishCalls, Calls: shell}, nil,
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			nil,
 		},
 		"a refusal": {
 			stream(itemDone(`{"type":"message","role":"assistant","content":[{"type":"refusal","refusal":"I must not."}]}`), finished),
-			agent.Reply{Content: "I must not.", Finish: agent.FinishFilter}, nil,
+			agent.Reply{Content: "I must not.", Finish: agent.FinishFilter},
+			nil,
 		},
 		"cut by length, with half a call": {
 			stream(itemDone(reasoned), itemDone(strings.NewReplacer("completed", "incomplete", `\"ls\"}`, ``).Replace(called)),
 				`{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},`+spent+`}}`),
-			agent.Reply{Finish: agent.FinishLength, Calls: []agent.Call{{ID: "a", Name: "shell", Args: `{"command":`}}}, nil,
+			agent.Reply{Finish: agent.FinishLength, Calls: []agent.Call{{ID: "a", Name: "shell", Args: `{"command":`}}},
+			nil,
 		},
 		"complete, but for its call": {
 			stream(itemDone(strings.Replace(called, "completed", "incomplete", 1)), finished),
-			agent.Reply{Finish: agent.FinishLength, Calls: shell}, nil,
+			agent.Reply{Finish: agent.FinishLength, Calls: shell},
+			nil,
 		},
 		"nothing but reasoning": {
 			stream(itemDone(reasoned), `{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},`+spent+`}}`),
-			agent.Reply{Finish: agent.FinishLength}, nil,
+			agent.Reply{Finish: agent.FinishLength},
+			nil,
 		},
 		"filtered": {
 			stream(`{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"content_filter"},` + spent + `}}`),
-			agent.Reply{Finish: agent.FinishFilter}, nil,
+			agent.Reply{Finish: agent.FinishFilter},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
