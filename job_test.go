@@ -50,6 +50,8 @@ func playScripts(t *testing.T, dir string) {
 			"point":            hubDo((*hub).point),
 			"foreign-commit":   hubDo((*hub).foreignCommit),
 			"truncated-script": hubDo((*hub).truncatedScript),
+			"long-script":      hubDo((*hub).longScript),
+			"begun-anew":       hubDo((*hub).begunAnew),
 			"refs":             hubDo((*hub).refs),
 			"git":              hubDo((*hub).git),
 		},
