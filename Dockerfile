@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.source=https://github.com/autonomous-loop/autonom
       org.opencontainers.image.licenses=Apache-2.0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-      ca-certificates git chromium-headless-shell fonts-liberation fonts-noto-color-emoji \
+      ca-certificates git ripgrep chromium-headless-shell fonts-liberation fonts-noto-color-emoji \
  && rm -rf /var/lib/apt/lists/*
 # Toolchains that steps before ours set up cannot be seen from a container
 # action, so what most projects are built and tested with is here. Go is 270 MB

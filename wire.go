@@ -181,7 +181,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Start:    func(ctx context.Context, c sandbox.Command) (tool.Process, error) { return box.Start(ctx, c) },
 		Tests:    func(ctx context.Context, scope string) (string, error) { return gates.Feedback(ctx, r.Work(), scope) },
 		Page:     pageOf(page),
-		MayWrite: check.MayWrite, Patch: patches(c.Edit, c.Model),
+		MayWrite: check.MayWrite, Patch: patches(c.Edit, c.Model), Ripgrep: ripgrep(env.getenv("PATH")),
 	})
 	if err != nil {
 		return nil, err
@@ -217,6 +217,17 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		},
 	}
 	return s, nil
+}
+
+// ripgrep is where rg is in a search path, "" if nowhere.
+func ripgrep(path string) string {
+	for _, dir := range filepath.SplitList(path) {
+		name := filepath.Join(dir, "rg")
+		if st, err := os.Stat(name); filepath.IsAbs(name) && err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // gpt matches the models that were taught apply_patch, whoever serves them. Others

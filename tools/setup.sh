@@ -184,6 +184,15 @@ fi
 case $chromium$node$driver in
 *[!A-Za-z0-9_./+:@-]*) die "a path has a character that make cannot read: $chromium $node $driver" "choose another AUTONOMOUS_LOOP_CACHE" ;;
 esac
+# ripgrep, which searches are measured against and which they use where it is. All
+# works without it.
+if ! command -v rg >/dev/null; then
+	case $system in
+	debian | ubuntu) apt ripgrep ;;
+	*) say "ripgrep (rg) is not in PATH: searches do without it, and tests and benchmarks against it are left out" ;;
+	esac
+fi
+
 mkdir -p build
 cat >$env.new <<END
 AUTONOMOUS_LOOP_CHROMIUM=$chromium

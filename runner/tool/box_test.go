@@ -21,7 +21,7 @@ import (
 )
 
 // A bareShell runs commands without any sandbox: the fake beside [Runner].
-type bareShell struct{ t *testing.T }
+type bareShell struct{ t testing.TB }
 
 func (s bareShell) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
 	p, err := s.Start(ctx, c)
@@ -44,7 +44,7 @@ func (s bareShell) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, 
 }
 
 func (s bareShell) Start(ctx context.Context, c sandbox.Command) (Process, error) {
-	if !filepath.IsAbs(c.Dir) || len(c.Write) != 1 || c.Head+c.Tail == 0 {
+	if !filepath.IsAbs(c.Dir) || len(c.Write) != 1 && c.Argv[0] == "bash" || c.Head+c.Tail == 0 {
 		s.t.Errorf("a command without directory, bounds or right to write: %+v", c)
 	}
 	p := &proc{c: c, cmd: exec.Command(c.Argv[0], c.Argv[1:]...), done: make(chan struct{}), begun: time.Now()}

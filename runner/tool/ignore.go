@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -9,11 +10,13 @@ import (
 // mostIgnore is how large a .gitignore may be to be read.
 const mostIgnore = 256 << 10
 
-// ignores says which paths a listing leaves out: .git, node_modules, and what
-// the .gitignore files say. It is for people's convenience and guards nothing.
+// ignores says which paths of a directory a listing leaves out: .git,
+// node_modules, and what the .gitignore files there and above say. It is for
+// people's convenience and guards nothing.
 type ignores struct {
-	load  func(dir string) []rule
-	rules map[string][]rule // by directory
+	up    *ignores // of the directory above, nil at the root
+	dir   string
+	rules []rule
 }
 
 // A rule is one line of a .gitignore.
@@ -24,30 +27,40 @@ type rule struct {
 	anchored bool // holds a slash: meant for the path below its directory
 }
 
-// ignores begins with the rules of the directories above s.
-func (b *Box) ignores(s spot) *ignores {
-	ig := &ignores{rules: map[string][]rule{}, load: func(dir string) []rule {
-		text, _, err := b.read(spot{s.root, path.Join(dir, ".gitignore"), s.log})
-		if err != nil || len(text) > mostIgnore {
-			return nil // none there, or none that git would read
-		}
-		var rules []rule
-		for l := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-			if r, ok := parseRule(l); ok {
-				rules = append(rules, r)
-			}
-		}
-		return rules
-	}}
-	for dir := s.name; dir != "."; {
-		dir = path.Dir(dir)
-		ig.enter(dir)
+// ignoresAbove are the rules of the directories above s.
+func (b *Box) ignoresAbove(s spot) *ignores {
+	var ig *ignores
+	if s.name == "." {
+		return nil
 	}
-	return ig
+	for dir := "."; ; {
+		ig = &ignores{ig, dir, b.rules(s.root, dir)}
+		rest := strings.TrimPrefix(s.name, dir+"/")
+		if dir == "." {
+			rest = s.name
+		}
+		part, _, more := strings.Cut(rest, "/")
+		if !more {
+			return ig
+		}
+		dir = path.Join(dir, part)
+	}
 }
 
-// enter reads the rules of a directory.
-func (ig *ignores) enter(dir string) { ig.rules[dir] = ig.load(dir) }
+// rules are what the .gitignore of a directory says.
+func (b *Box) rules(root *os.Root, dir string) []rule {
+	text, _, err := b.read(spot{root: root, name: path.Join(dir, ".gitignore")})
+	if err != nil || len(text) > mostIgnore {
+		return nil // none there, or none that git would read
+	}
+	var rules []rule
+	for l := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		if r, ok := parseRule(l); ok {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
 
 // skip decides for a path whose directory is not skipped itself: the deepest
 // file and there the last rule that matches wins.
@@ -55,20 +68,18 @@ func (ig *ignores) skip(name string, isDir bool) bool {
 	if base := path.Base(name); base == ".git" || isDir && base == "node_modules" {
 		return true
 	}
-	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+	for ; ig != nil; ig = ig.up {
 		rel := name
-		if dir != "." {
-			rel = strings.TrimPrefix(name, dir+"/")
+		if ig.dir != "." {
+			rel = strings.TrimPrefix(name, ig.dir+"/")
 		}
-		for _, r := range slices.Backward(ig.rules[dir]) {
+		for _, r := range slices.Backward(ig.rules) {
 			if r.match(rel, isDir) {
 				return !r.negated
 			}
 		}
-		if dir == "." {
-			return false
-		}
 	}
+	return false
 }
 
 func (r rule) match(rel string, isDir bool) bool {

@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -105,10 +105,13 @@ func (b *Box) findFiles(ctx context.Context, in findArgs) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var mu sync.Mutex
 	var found []string
-	s, all, err := b.walk(ctx, in.Path, func(_ spot, name, rel string) error {
-		if match(rel) {
-			found = append(found, name)
+	s, seen, err := b.walk(ctx, in.Path, func(f entry) error {
+		if match(f.rel) {
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, f.name)
 		}
 		return nil
 	})
@@ -116,17 +119,17 @@ func (b *Box) findFiles(ctx context.Context, in findArgs) (string, error) {
 		return "", err
 	}
 	if len(found) == 0 {
-		return fmt.Sprintf("no file matches %s below %s", in.Glob, s.name), nil
+		return fmt.Sprintf("no file matches %s below %s", in.Glob, s.name) + seen.odd(), nil
 	}
 	slices.Sort(found)
 	text := strings.Join(found[:min(len(found), mostFiles)], "\n")
 	if n := len(found) - mostFiles; n > 0 {
 		text += fmt.Sprintf("\n[%d more: narrow the glob]", n)
 	}
-	if !all {
+	if !seen.all {
 		text += fmt.Sprintf("\n[stopped after %d files: look in a directory]", mostWalked)
 	}
-	return text, nil
+	return text + seen.odd(), nil
 }
 
 // glob says which paths match a pattern: ** stands for any directories, {a,b}
@@ -180,57 +183,4 @@ func braces(p string, n int) []string {
 		}
 	}
 	return []string{p} // not closed: taken as it stands
-}
-
-// errEnough ends a walk early.
-var errEnough = errors.New("enough")
-
-// walk calls visit for every file below dir that is not ignored, with its path
-// below the root and below dir. all says that it was not ended early.
-func (b *Box) walk(ctx context.Context, dir string, visit func(s spot, name, rel string) error) (s spot, all bool, err error) {
-	s, err = b.spot(cmp.Or(strings.TrimSpace(dir), "."))
-	if err != nil {
-		return s, false, err
-	}
-	st, err := s.root.Stat(s.name)
-	if err != nil {
-		return s, false, b.why(s, err)
-	}
-	if !st.IsDir() {
-		err := visit(s, s.name, path.Base(s.name))
-		return s, true, err
-	}
-	ig := b.ignores(s)
-	n := 0
-	err = fs.WalkDir(s.root.FS(), s.name, func(name string, e fs.DirEntry, err error) error {
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			return nil //nolint:nilerr // gone meanwhile, or closed to us: nothing to list
-		case name == s.name:
-			ig.enter(name)
-			return nil
-		case ig.skip(name, e.IsDir()):
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case e.IsDir():
-			ig.enter(name)
-			return nil
-		}
-		if n++; n > mostWalked {
-			return errEnough
-		}
-		rel := name
-		if s.name != "." {
-			rel = strings.TrimPrefix(name, s.name+"/")
-		}
-		return visit(s, name, rel)
-	})
-	if errors.Is(err, errEnough) {
-		return s, false, nil
-	}
-	return s, err == nil, err
 }

@@ -130,7 +130,7 @@ func TestSearch(t *testing.T) {
 		{"count", args{"pattern": `A`, "mode": "count", "glob": "**/*.txt"}, "sub/b.txt:1\nwide.txt:1\n[2 matches in 2 files]"},
 		{"long lines are cut", args{"pattern": "wA$"}, "wide.txt:1:" + strings.Repeat("w", 400) + "… [201 more characters]\n[1 matches in 1 files]"},
 		{"case", args{"pattern": "(?i)NOTHING"}, "sub/b.txt:1:nothing\n[1 matches in 1 files]"},
-		{"none", args{"pattern": "zzz", "path": "sub"}, "no match in 1 files below sub"},
+		{"none", args{"pattern": "zzz", "path": "sub"}, "no match below sub"},
 		{"one file", args{"pattern": "end", "path": "sub/b.txt"}, "sub/b.txt:3:end\n[1 matches in 1 files]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

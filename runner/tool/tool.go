@@ -37,6 +37,10 @@ type Options struct {
 	Start func(context.Context, sandbox.Command) (Process, error) // background jobs
 	Net   sandbox.Net                                             // of commands and jobs
 
+	// Ripgrep is the path of rg, "" if there is none: it makes searches of large
+	// trees faster and changes nothing in their results.
+	Ripgrep string
+
 	// Patch offers apply_patch in the place of edit_file, to models that were
 	// taught its format. Never both: which to take would be one more thing to
 	// get wrong.
