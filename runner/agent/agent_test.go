@@ -190,7 +190,7 @@ func TestEveryCallHasAResult(t *testing.T) {
 		t.Error(d)
 	}
 	got := s.results()
-	for i, want := range []string{"exit 0", "cmd was taken as command", "there is no tool \"teleport me\"; the tools are read_file, edit_file", `\' at byte`, "not asked for", "exit 0", "taken literally", "verdict follows", "not run"} {
+	for i, want := range []string{"exit 0", "cmd was taken as command", "there is no tool \"teleport me\"; the tools are read_file, find_files, search, edit_file", `\' at byte`, "not asked for", "exit 0", "taken literally", "verdict follows", "not run"} {
 		if !strings.Contains(got[i], want) {
 			t.Errorf("result %d is %q, want %q in it", i, got[i], want)
 		}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -44,14 +46,14 @@ func object(raw string) (map[string]any, []string, error) {
 	}
 	v, strict := decode(s)
 	if strict == nil {
-		return unwrap(v, nil)
+		return unwrap(s, v, nil)
 	}
 	var remarks []string
 	if cut := outer(s); cut != s {
 		s = cut
 		remarks = append(remarks, "text around the JSON object was dropped")
 		if v, err := decode(s); err == nil {
-			return unwrap(v, remarks)
+			return unwrap(s, v, remarks)
 		}
 	}
 	mended, how, err := mend(s)
@@ -62,21 +64,67 @@ func object(raw string) (map[string]any, []string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("not valid JSON: %w", strict)
 	}
-	return unwrap(v, append(remarks, how...))
+	return unwrap(mended, v, append(remarks, how...))
 }
 
-// unwrap takes an object out of a string that holds it as JSON.
-func unwrap(v any, remarks []string) (map[string]any, []string, error) {
-	switch v := v.(type) {
-	case map[string]any:
-		return v, remarks, nil
-	case string:
-		inner, err := decode(v)
-		if obj, ok := inner.(map[string]any); ok && err == nil {
-			return obj, append(remarks, "the JSON was encoded twice"), nil
+// unwrap takes the object out of v, which s spells, or out of a string that holds
+// it as JSON.
+func unwrap(s string, v any, remarks []string) (map[string]any, []string, error) {
+	if text, ok := v.(string); ok {
+		inner, err := decode(text)
+		if err != nil {
+			return nil, nil, errors.New("not a JSON object")
+		}
+		s, v, remarks = text, inner, append(remarks, "the JSON was encoded twice")
+	}
+	obj, ok := v.(map[string]any)
+	if !ok {
+		return nil, nil, errors.New("not a JSON object")
+	}
+	if key, twice := repeated(s); twice {
+		return nil, nil, fmt.Errorf("the key %q stands twice in one object: which value is meant?", clip(key, 40))
+	}
+	return obj, remarks, nil
+}
+
+// repeated finds a key that an object of s has twice. Decoders take one of the
+// two without a word.
+func repeated(s string) (string, bool) {
+	type frame struct {
+		keys map[string]bool // nil in a list
+		key  bool            // the next string is a key
+	}
+	var open []frame
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil { // its end: s was decoded before
+			return "", false
+		}
+		last := len(open) - 1
+		switch {
+		case t == json.Delim('{'):
+			open = append(open, frame{map[string]bool{}, true})
+			continue
+		case t == json.Delim('['):
+			open = append(open, frame{})
+			continue
+		case t == json.Delim('}') || t == json.Delim(']'):
+			open = open[:last]
+			last--
+		case last >= 0 && open[last].keys != nil && open[last].key:
+			key := t.(string)
+			if open[last].keys[key] {
+				return key, true
+			}
+			open[last].keys[key], open[last].key = true, false
+			continue
+		}
+		if last >= 0 { // a value is over
+			open[last].key = true
 		}
 	}
-	return nil, nil, errors.New("not a JSON object")
 }
 
 // decode reads exactly one JSON value, numbers as they are written.
@@ -125,8 +173,8 @@ func outer(s string) string {
 
 // mend reads s as JSON with the slips that models make and for which there is
 // one reading only: raw control characters in strings, escapes that JSON lacks,
-// trailing commas, Python's literals, closing brackets that are missing or too
-// many. An escape that other languages drop (\' \$) has two readings and is
+// trailing commas, Python's literals and quotes, keys without quotes, closing
+// brackets that are missing or too many. An escape that other languages drop (\' \$) has two readings and is
 // refused.
 func mend(s string) (string, []string, error) {
 	m := mender{in: s}
@@ -141,7 +189,7 @@ type mender struct {
 	at    int
 	out   strings.Builder
 	open  []byte // closing brackets that are due, innermost last
-	last  byte   // kind of the last token: { [ , : or v for a value
+	last  byte   // kind of the last token: { [ , : n for a number or v for any other value
 	comma int    // where in out the last comma begins
 	how   []string
 }
@@ -161,7 +209,7 @@ func (m *mender) value() error {
 			if err := m.closing(c); err != nil {
 				return err
 			}
-		case len(m.open) == 0 && m.last == 'v':
+		case len(m.open) == 0 && m.valued():
 			return fmt.Errorf("more text after the value, at byte %d", m.at)
 		case c == '{' || c == '[':
 			m.open = append(m.open, c+2) // ASCII: } is { + 2, ] is [ + 2
@@ -176,14 +224,21 @@ func (m *mender) value() error {
 				return err
 			}
 			m.last = 'v'
+		case c == '\'':
+			if err := m.quoted(); err != nil {
+				return err
+			}
+			m.last = 'v'
 		default:
 			if err := m.word(); err != nil {
 				return err
 			}
-			m.last = 'v'
 		}
 	}
 	if len(m.open) > 0 {
+		if m.last == 'n' {
+			return errors.New("it ends in a number, which may have been cut")
+		}
 		m.note("missing closing brackets were added")
 		for _, c := range slices.Backward(m.open) {
 			m.out.WriteByte(c)
@@ -191,6 +246,9 @@ func (m *mender) value() error {
 	}
 	return nil
 }
+
+// valued says that the last token was a value.
+func (m *mender) valued() bool { return m.last == 'v' || m.last == 'n' }
 
 func (m *mender) put(c, kind byte) {
 	m.out.WriteByte(c)
@@ -200,7 +258,7 @@ func (m *mender) put(c, kind byte) {
 
 func (m *mender) closing(c byte) error {
 	switch {
-	case len(m.open) == 0 && m.last == 'v':
+	case len(m.open) == 0 && m.valued():
 		m.note("superfluous closing brackets were dropped")
 		m.at++
 		return nil
@@ -245,6 +303,45 @@ func (m *mender) text() error {
 	return fmt.Errorf("the string that begins at byte %d does not end", start)
 }
 
+// quoted reads a string in Python's single quotes. It ends at the first of them,
+// and only if what follows it belongs to JSON: an apostrophe within has two
+// readings.
+func (m *mender) quoted() error {
+	start := m.at
+	m.note("single quotes were read as double ones")
+	m.out.WriteByte('"')
+	m.at++
+	for m.at < len(m.in) {
+		c := m.in[m.at]
+		switch {
+		case c == '\'':
+			m.out.WriteByte('"')
+			m.at++
+			rest := strings.TrimLeft(m.in[m.at:], " \t\r\n")
+			if rest == "" || strings.IndexByte(",:}]", rest[0]) < 0 {
+				return fmt.Errorf("the single quote at byte %d may end the string or be part of it: use double quotes", m.at-1)
+			}
+			return nil
+		case c == '"':
+			m.out.WriteString(`\"`)
+			m.at++
+		case c == '\\' && m.at+1 < len(m.in) && m.in[m.at+1] == '\'':
+			m.out.WriteByte('\'')
+			m.at += 2
+		case c == '\\':
+			if err := m.escape(); err != nil {
+				return err
+			}
+		case c < 0x20:
+			return fmt.Errorf("a line break in single quotes at byte %d: use double quotes", m.at)
+		default:
+			m.out.WriteByte(c)
+			m.at++
+		}
+	}
+	return fmt.Errorf("the string that begins at byte %d does not end", start)
+}
+
 func (m *mender) escape() error {
 	if m.at+1 == len(m.in) {
 		return errors.New("it ends in a backslash")
@@ -277,12 +374,22 @@ func printable(c byte) string {
 	return "…"
 }
 
+// plainKey is what may stand as a key without quotes.
+var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 func (m *mender) word() error {
 	end := m.at
 	for end < len(m.in) && (m.in[end] >= 0x80 || unicode.IsLetter(rune(m.in[end])) || unicode.IsDigit(rune(m.in[end])) || strings.IndexByte("+-._", m.in[end]) >= 0) {
 		end++
 	}
 	w := m.in[m.at:end]
+	m.last = 'v'
+	if rest := strings.TrimLeft(m.in[end:], " \t\r\n"); plainKey.MatchString(w) && strings.HasPrefix(rest, ":") && len(m.open) > 0 && m.open[len(m.open)-1] == '}' {
+		m.note("keys without quotes were given some")
+		m.out.WriteString(strconv.Quote(w))
+		m.at = end
+		return nil
+	}
 	switch w {
 	case "True", "False":
 		m.note("Python's True, False and None were read as JSON's")
@@ -293,6 +400,9 @@ func (m *mender) word() error {
 	default:
 		if w == "" || !json.Valid([]byte(w)) {
 			return fmt.Errorf("unexpected %q at byte %d", clip(m.in[m.at:max(end, m.at+1)], 40), m.at)
+		}
+		if w != "true" && w != "false" && w != "null" {
+			m.last = 'n'
 		}
 	}
 	m.out.WriteString(w)

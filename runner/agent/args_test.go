@@ -98,6 +98,9 @@ func FuzzArguments(f *testing.F) {
 	for _, s := range []string{`{"path":"a","edits":[{"old":"x","new":"y"}]}`, `{"a":1,}`, "```{\"path\":\"\n\"}```", `"{\"path\":\"a\"}"`, `{"path":"\d`, `{"path":True}}`, `[`, `{"edits":"[{}]"}`, `{"path":"a","old":1e999,"new":{"b":[]}}`} {
 		f.Add(s)
 	}
+	for _, c := range badCalls {
+		f.Add(c.raw)
+	}
 	edit := specOf(f, "edit_file")
 	f.Fuzz(func(t *testing.T, raw string) {
 		// Mending what needs none changes nothing.

@@ -196,6 +196,8 @@ func (b *box) Specs() []ToolSpec {
 	}
 	return []ToolSpec{
 		{"read_file", "Read.", obj(`"path"`, `"path":{"type":"string"},"offset":{"type":"integer","minimum":1},"limit":{"type":"integer","minimum":1,"maximum":2000}`)},
+		{"find_files", "Find.", obj(`"glob"`, `"glob":{"type":"string"},"path":{"type":"string"}`)},
+		{"search", "Search.", obj(`"pattern"`, `"pattern":{"type":"string"},"path":{"type":"string"},"glob":{"type":"string"}`)},
 		{"edit_file", "Edit.", obj(`"path","edits"`, `"path":{"type":"string"},"edits":{"type":"array","minItems":1,"maxItems":20,"items":{"type":"object","additionalProperties":false,"required":["old","new"],"properties":{"old":{"type":"string"},"new":{"type":"string"},"all":{"type":"boolean"}}}}`)},
 		{"write_file", "Write.", obj(`"path","content"`, `"path":{"type":"string"},"content":{"type":"string"}`)},
 		{"shell", "Run.", obj(`"command"`, `"command":{"type":"string"},"background":{"type":"boolean"}`)},

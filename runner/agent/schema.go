@@ -35,7 +35,9 @@ func parseSchema(t ToolSpec) schema {
 
 // aliases are the names by which models know our parameters from other tools.
 var aliases = map[string][]string{
-	"path":    {"file_path", "filepath", "filename", "file"},
+	"path":    {"file_path", "filepath", "filename", "file", "directory"},
+	"glob":    {"pattern"},
+	"input":   {"patch"},
 	"command": {"cmd"},
 	"content": {"contents", "text"},
 	"old":     {"old_string", "old_str", "old_text"},
@@ -111,13 +113,16 @@ func (s schema) object(v any, at string) (any, []string, error) {
 		return nil, nil, s.wrong(v, at)
 	}
 	in = maps.Clone(in)
-	remarks := s.rename(in, at)
-	remarks = append(remarks, s.gather(in, at)...)
+	remarks, errs := s.rename(in, at)
+	gathered, err := s.gather(in, at)
+	remarks, errs = append(remarks, gathered...), append(errs, err)
 	out := map[string]any{}
-	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		p, known := s.Properties[name]
 		switch {
+		case !known && !plainKey.MatchString(name):
+			errs = append(errs, fmt.Errorf("%q is no parameter: are quotes in a text not escaped?", clip(name, 40)))
+			continue
 		case !known:
 			remarks = append(remarks, fmt.Sprintf("%s is no parameter and was dropped", under(at, clip(name, 40))))
 			continue
@@ -136,29 +141,38 @@ func (s schema) object(v any, at string) (any, []string, error) {
 	return out, remarks, errors.Join(errs...)
 }
 
-// rename gives parameters that go by another tool's name their own.
-func (s schema) rename(in map[string]any, at string) (remarks []string) {
+// rename gives parameters that go by another tool's name their own. Where both
+// are given and differ, nobody knows which is meant.
+func (s schema) rename(in map[string]any, at string) (remarks []string, errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		for _, alias := range aliases[name] {
-			_, have := in[name]
-			_, given := in[alias]
-			if _, taken := s.Properties[alias]; have || !given || taken {
+			have, is := in[name]
+			given, also := in[alias]
+			if _, taken := s.Properties[alias]; !also || taken {
 				continue
 			}
-			in[name] = in[alias]
 			delete(in, alias)
-			remarks = append(remarks, fmt.Sprintf("%s was taken as %s", under(at, alias), name))
+			switch {
+			case !is:
+				in[name] = given
+				remarks = append(remarks, fmt.Sprintf("%s was taken as %s", under(at, alias), name))
+			case encode(have) == encode(given):
+				remarks = append(remarks, fmt.Sprintf("%s says the same as %s and was dropped", under(at, alias), name))
+			default:
+				errs = append(errs, fmt.Errorf("%s and %s are the same parameter and differ", under(at, name), alias))
+			}
 		}
 	}
-	return remarks
+	return remarks, errs
 }
 
 // gather makes a list of one of parameters that belong into the only list that
 // is wanted and was not given: {path, old, new} for {path, edits: [{old, new}]}.
-func (s schema) gather(in map[string]any, at string) []string {
+// Beside a list that was given they are one more edit, or the same, and refused.
+func (s schema) gather(in map[string]any, at string) ([]string, error) {
 	for _, list := range s.Required {
 		p := s.Properties[list]
-		if _, given := in[list]; given || p.Type != "array" || p.Items == nil || p.Items.Type != "object" {
+		if p.Type != "array" || p.Items == nil || p.Items.Type != "object" {
 			continue
 		}
 		item := map[string]any{}
@@ -167,9 +181,14 @@ func (s schema) gather(in map[string]any, at string) []string {
 				item[name] = v
 			}
 		}
-		p.Items.rename(item, at)
+		if _, errs := p.Items.rename(item, at); len(errs) > 0 {
+			return nil, errors.Join(errs...)
+		}
 		if slices.ContainsFunc(p.Items.Required, func(name string) bool { _, ok := item[name]; return !ok }) {
-			return nil
+			return nil, nil
+		}
+		if _, given := in[list]; given {
+			return nil, fmt.Errorf("%s stand beside %s: put all of them into it", strings.Join(p.Items.Required, " and "), under(at, list))
 		}
 		for name := range in {
 			if _, ours := s.Properties[name]; !ours {
@@ -177,9 +196,9 @@ func (s schema) gather(in map[string]any, at string) []string {
 			}
 		}
 		in[list] = []any{item}
-		return []string{fmt.Sprintf("%s was taken as a list of one", under(at, list))}
+		return []string{fmt.Sprintf("%s was taken as a list of one", under(at, list))}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 func (s schema) array(v any, at string) (any, []string, error) {
