@@ -23,8 +23,9 @@ type config struct {
 	Spec, Features   string
 	Readiness        int
 	Model            string
-	Script           string // the file, if the model is script:<file>
-	ReviewModel      string // "": none
+	Script           string   // the file, if the model is script:<file>
+	Fallback         []string // models that take over, in order
+	ReviewModel      string   // "": none
 	ReviewScript     string
 	APIKey           secret
 	BaseURL          string
@@ -74,13 +75,14 @@ var inputs = []input{
 	{"features", "", "a path", "A feature list of your own, in our form or in Anthropic's; then none is drawn up.", text(func(c *config) *string { return &c.Features })},
 	{"readiness", "35", "a number from 0 to 100, 0 to build in any case", "How much a spec must say, by the rules of docs/planning.md, before a feature list is drawn up from it; below, questions are asked and nothing is begun.", number(0, 100, func(c *config, n int) { c.Readiness = n })},
 	{"model", "", "a model's name, or script:<file>", "The model that writes the code.", setModel},
+	{"fallback-model", "", "names of models, with commas", "Models of the same provider, the first of which takes over when `model` is down or retired; see docs/money.md.", setFallback},
 	{"review-model", "", "a model's name, or script:<file>", "A second model of the same provider, which sees each feature that passed and may veto it, never approve it.", setReviewModel},
 	{"api-key", "", "a key", "The provider's key. On a laptop: the environment variable AUTONOMOUS_LOOP_API_KEY.", secretText(func(c *config) *secret { return &c.APIKey })},
 	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's protocol, see docs/models.md.", setURL},
 	{"api", "auto", "auto, chat or responses", "Which of the protocol's two APIs is used; auto finds out.", oneOf(func(c *config) *string { return &c.API }, "auto", "chat", "responses")},
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
 	{"edit", "auto", "auto, replace or patch", "How the model changes parts of files: by old and new text, or by patches; auto gives patches to the GPT family.", oneOf(func(c *config) *string { return &c.Edit }, "auto", "replace", "patch")},
-	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high.", text(func(c *config) *string { return &c.Prices })},
+	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high, and that is said; see docs/money.md.", text(func(c *config) *string { return &c.Prices })},
 	{"context-window", "128000", "a number from 8000 to 10000000", "Tokens that the model can hold.", number(8000, 10_000_000, func(c *config, n int) { c.ContextWindow = n })},
 	{"context-bands", "50,75,85,90", "four rising percentages from 10 to 95", "Of the window, where the model is told, the conversation is shortened, a fresh session goes on, and shortening no longer asks the model.", setBands},
 	{"github-token", "", "a token", "The job's own by default.", secretText(func(c *config) *secret { return &c.GitHubToken })},
@@ -153,6 +155,12 @@ func parseConfig(lookup func(name string) string) (config, error) {
 // missing names what a session cannot do without.
 func (c config) missing() []error {
 	var errs []error
+	if slices.Contains(c.Fallback, c.Model) {
+		errs = append(errs, fmt.Errorf("input fallback-model: %s is the model itself", c.Model))
+	}
+	if c.Script != "" && len(c.Fallback) > 0 {
+		errs = append(errs, errors.New("input fallback-model: a scripted model has none"))
+	}
 	if c.Model == "" {
 		errs = append(errs, errors.New("input model: is not set; it takes a model's name, or script:<file> to try the loop without a model"))
 	}
@@ -212,6 +220,17 @@ func truth(set func(*config, bool)) func(*config, string) error {
 func setModel(c *config, v string) (err error) {
 	c.Model, c.Script, err = modelName(v)
 	return err
+}
+
+func setFallback(c *config, v string) error {
+	for name := range strings.SplitSeq(v, ",") {
+		name = strings.TrimSpace(name)
+		if _, script, err := modelName(name); err != nil || script != "" || name == "" || slices.Contains(c.Fallback, name) {
+			return errNot
+		}
+		c.Fallback = append(c.Fallback, name)
+	}
+	return nil
 }
 
 func setReviewModel(c *config, v string) (err error) {

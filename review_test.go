@@ -54,7 +54,7 @@ func TestReviewOverHTTP(t *testing.T) {
 	c.Model, c.Script = c.ReviewModel, c.ReviewScript
 	var s session
 	t.Cleanup(func() { _ = s.Close() })
-	second, err := s.model(t.Context(), environment{now: time.Now}, c)
+	second, err := s.model(environment{now: time.Now}, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,7 +156,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, usage(err)
 	}
 	warm(ctx, box, r, p.seeds, notify, env.now)
-	client, err := s.model(ctx, env, c)
+	client, err := s.models(ctx, env, c, p.trigger, found, notify)
 	if err != nil {
 		return nil, err
 	}
@@ -164,9 +164,14 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if c.ReviewModel != "" {
 		second := c
 		second.Model, second.Script = c.ReviewModel, c.ReviewScript
-		if reviewer, err = s.model(ctx, env, second); err != nil {
+		review, err := s.model(env, second, nil)
+		if err == nil {
+			err = review.Probe(ctx)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("input review-model: %w", err)
 		}
+		reviewer = review
 	}
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
@@ -207,9 +212,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	})
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
-		Agent: agent.Open(agent.Options{Model: client, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
+		Agent: agent.Open(agent.Options{Model: client, Price: client.Price, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
 		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
-		Now: env.now, Notify: journal.take, Words: report.Record,
+		Now: env.now, Notify: journal.take, Words: report.Record, Health: client.Health,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
 			p.Upload = append(p.Upload, kept(filepath.Join(dir, "pages"))...)
@@ -296,16 +301,52 @@ const grace = 4 * time.Minute
 // newLineage draws the id of a loop.
 func newLineage() string { return strings.ToLower(crand.Text()[:12]) }
 
-// model opens the model that c names and sees that it answers. It belongs to the
+// models opens the model that c names, with those that take over from it, and
+// sees that one of them answers; unless the state says that none may be asked yet,
+// which the session will find as well.
+func (s *session) models(ctx context.Context, env environment, c config, trigger runner.Trigger, found runner.Found, notify func(runner.Event)) (*model.Chain, error) {
+	var known runner.State
+	if found.State != nil {
+		known, _ = runner.Decode(found.State, found.List) // what is wrong with it the session says
+	}
+	now := env.now()
+	if trigger == runner.ByPerson { // who may have mended what was broken
+		for i := range known.Models {
+			known.Models[i].Until = now
+		}
+		known.Until = now
+	}
+	log := func(text string) { notify(runner.Event{Time: env.now(), Step: "model", Text: text}) }
+	var clients []*model.Client
+	for _, name := range append([]string{c.Model}, c.Fallback...) {
+		one := c
+		one.Model = name
+		client, err := s.model(env, one, log)
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, client)
+	}
+	chain := model.NewChain(known.Models, clients[0], clients[1:]...)
+	if names := chain.Unpriced(); len(names) > 0 && c.Script == "" {
+		log(fmt.Sprintf("the price of %s is not known, so that a high guess is charged to the budget; the input prices gives it", strings.Join(names, ", ")))
+	}
+	if now.Before(known.Until) {
+		return chain, nil
+	}
+	return chain, chain.Probe(ctx)
+}
+
+// model opens the model that c names. What it is answered from belongs to the
 // session, which closes it.
-func (s *session) model(ctx context.Context, env environment, c config) (*model.Client, error) {
+func (s *session) model(env environment, c config, log func(string)) (*model.Client, error) {
 	prices, err := model.ParsePrices([]byte(cmp.Or(c.Prices, "{}")))
 	if err != nil {
 		return nil, fmt.Errorf("input prices: %w", err)
 	}
 	o := model.Options{
 		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, API: model.API(c.API), Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
-		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Transport: env.transport,
+		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Log: log, Transport: env.transport,
 	}
 	if c.Script != "" {
 		data, err := os.ReadFile(c.Script)
@@ -319,14 +360,7 @@ func (s *session) model(ctx context.Context, env environment, c config) (*model.
 		s.close = append(s.close, server.Close)
 		o.Name, o.Key, o.BaseURL = "script", "", server.URL
 	}
-	client, err := model.Open(o)
-	if err != nil {
-		return nil, err
-	}
-	if c.LoopConfig.CostBudget > 0 && c.Script == "" && !client.Priced() {
-		return nil, fmt.Errorf("input cost-budget: the price of %s is not known; add it with the input prices, or set cost-budget to 0", c.Model)
-	}
-	return client, client.Probe(ctx)
+	return model.Open(o)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

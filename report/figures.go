@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -45,3 +46,21 @@ func kinds(t runner.TokensByKind) string {
 	}
 	return s
 }
+
+// down says which models are taken for down, and who took over.
+func down(v View) []string {
+	var all []string
+	for _, b := range v.State.Models {
+		if !b.Open(v.Now) {
+			continue
+		}
+		s := fmt.Sprintf("model %s is taken for down until %s: %s", b.Model, at(b.Until), b.Why)
+		if b.Instead != "" {
+			s += "; " + b.Instead + " has taken over"
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func at(t time.Time) string { return t.UTC().Format("15:04 UTC on 2006-01-02") }

@@ -195,7 +195,7 @@ func Text(v View) string {
 			fmt.Fprintf(&b, "  %-12s %s: %s\n", standing(f, v.State), f.ID, plain(f.Note))
 		}
 	}
-	for _, w := range r.Warnings {
+	for _, w := range append(down(v), r.Warnings...) {
 		fmt.Fprintf(&b, "warning    %s\n", plain(w))
 	}
 	return b.String()

@@ -64,7 +64,7 @@ func body(v View) string {
 	for _, f := range v.State.Features {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", mark(f, v.State), evidence(f, v), cell(f.Description, 90), f.Attempts, proof(f, v))
 	}
-	for _, w := range r.Warnings {
+	for _, w := range append(down(v), r.Warnings...) {
 		fmt.Fprintf(&b, "\n> ⚠️ %s\n", inline(w))
 	}
 	fmt.Fprintf(&b, "\n<sub>%s", link("branch "+v.Links.Branch, v.Links.BranchURL))

@@ -95,6 +95,9 @@ func next(v View) string {
 	case runner.MaxSessions:
 		return "Raise `max-sessions` and start the workflow to go on" + resume(v)
 	case runner.RateLimit:
+		if st := v.State; v.Now.Before(st.Until) {
+			return "Wait until " + at(st.Until) + ": runs before that end by themselves and ask no model. Then start the workflow, or let its schedule do it" + resume(v)
+		}
 		return "Start the workflow later, or let its schedule do it" + resume(v)
 	case runner.NoProgress, runner.Escalated, runner.BlockedLoop:
 		return "Read why the features below were not completed, make the spec clearer or do them by hand"

@@ -14,6 +14,9 @@ var errFinished = errors.New("nothing is left to do")
 // the next transaction: the only way in which anything is remembered.
 func (s *Session) save(ctx context.Context, st State, message string, files ...File) (State, error) {
 	next := st.timed(s.Now())
+	if s.Health != nil {
+		next.Models = s.Health()
+	}
 	next.Serial++
 	next.Prev = st.digest
 	state, list, err := Encode(next)
@@ -58,7 +61,7 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	case stop.Reason == Paused:
 		failure = err
 	}
-	if stop.Reason == Paused {
+	if stop.Reason == Paused || !stop.Until.IsZero() {
 		e.Decision = Wait
 	}
 	st.Reason, st.Why = stop.Reason, stop.says()

@@ -77,6 +77,16 @@ func (c LoopConfig) first() Phase {
 	return Implement
 }
 
+// mayAsk says that the provider asked to wait, and it is not time yet. A person
+// who starts the loop before that may know better: they may have changed the
+// model, or the key.
+func (c LoopConfig) mayAsk(st State, now time.Time) error {
+	if c.Trigger == ByPerson || !now.Before(st.Until) {
+		return nil
+	}
+	return &StopError{Reason: RateLimit, Err: errors.New("no model is asked before that, unless a person starts the loop"), Until: st.Until}
+}
+
 // sessionsLeft says that the loop has used up its sessions, if so.
 func (c LoopConfig) sessionsLeft(st State) error {
 	if st.Spent.Sessions < c.MaxSessions {

@@ -36,6 +36,7 @@ type Session struct {
 
 	Now    func() time.Time
 	Notify func(Event)                    // every transition, in order
+	Health func() []Breaker               // of the models, to be remembered; nil: nothing is
 	Papers func(State, LoopResult) Papers // what people and the next session read
 	Words  func(Record) []byte            // a record of evidence for people, in Markdown; nil: none is kept
 }
@@ -140,6 +141,9 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	}
 	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 && !s.changed(st) {
 		return nil // all that is left is to say so
+	}
+	if err := s.Config.mayAsk(st, s.Now()); err != nil {
+		return err
 	}
 	return s.Config.sessionsLeft(st)
 }
@@ -385,7 +389,7 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 		return s.leave(ctx, st, err)
 	}
 	end, why, failure := s.Config.end(st, err)
-	st = st.ended(end, why, s.Now())
+	st = st.ended(end, why, s.Now()).held(err)
 	files := s.Papers(st, st.Result(end.Decision)).State
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
 	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)

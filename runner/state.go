@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ type State struct {
 	Evidence  Chain             `json:"evidence"`
 	Features  []Feature         `json:"-"` // encoded as progress here, as rows in feature_list.json
 	Spent     Spent             `json:"spent"`
+	Until     time.Time         `json:"until,omitzero"` // no session asks a model before it, unless a person starts it
+	Models    []Breaker         `json:"models,omitempty"`
 	Idle      int               `json:"idle_sessions"` // sessions in a row that completed nothing
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
@@ -187,7 +190,7 @@ func (st State) claimed(o Owner, c LoopConfig) State {
 	}
 	st.Epoch++
 	st.Owner = &o
-	st.Status, st.Reason, st.Why = Running, "", ""
+	st.Status, st.Reason, st.Why, st.Until = Running, "", "", time.Time{}
 	st.Spent.Sessions++
 	st.Idle++
 	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Begun: o.Claimed})
@@ -368,6 +371,14 @@ func (st State) ended(e Ending, why string, now time.Time) State {
 	st.Owner = nil
 	st.Status, st.Reason, st.Why = e.Status, e.Reason, legible(why, noteBytes)
 	return st.record(func(r *SessionRecord) { r.Ended, r.Reason = now, e.Reason })
+}
+
+// held keeps the time before which no model is to be asked, if err names one.
+func (st State) held(err error) State {
+	if stop, ok := errors.AsType[*StopError](err); ok && st.Status == Waiting {
+		st.Until = stop.Until.UTC()
+	}
+	return st
 }
 
 // effect remembers an intent (receipt "") or a receipt under its natural key.

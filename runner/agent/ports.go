@@ -35,7 +35,8 @@ type Model interface {
 type Request struct {
 	Messages []Message
 	Tools    []ToolSpec
-	MaxOut   int // most tokens of the reply
+	MaxOut   int  // most tokens of the reply
+	Thrift   bool // the budget is nearly spent: a cheaper model may answer, if there is one
 }
 
 // A Message is one entry of the conversation.

@@ -171,56 +171,73 @@ func (c *Client) Priced() bool { return c.priced }
 
 // Complete sends r and returns the whole reply; see [agent.Model].
 func (c *Client) Complete(ctx context.Context, r agent.Request) (agent.Reply, error) {
-	var (
-		spent runner.Usage
-		p     patience
-	)
+	reply, _, err := c.pursue(ctx, r, runner.Usage{}, false)
+	return reply, err
+}
+
+// pursue asks until there is a reply, or no hope of one in a matter of minutes:
+// then the fault says why, where the provider is at fault. The reply's usage is
+// on top of spent. Of a model that was down before, trial asks once.
+func (c *Client) pursue(ctx context.Context, r agent.Request, spent runner.Usage, trial bool) (agent.Reply, *fault, error) {
+	var p patience
 	for mended := 0; ; {
 		how := c.manner()
 		reply, f := c.once(ctx, r, how, p.plain())
 		spent = spent.Plus(reply.Usage)
 		if f == nil {
 			reply.Usage = spent
-			return reply, nil
+			return reply, nil, nil
 		}
 		if mended < mostMended && ctx.Err() == nil && c.learn(how, *f, r) {
 			mended++
 			continue
 		}
-		if ctx.Err() != nil {
-			return agent.Reply{Usage: spent}, fmt.Errorf("ask %s: %w", c.name, context.Cause(ctx))
-		}
-		wait, again := p.after(*f, c.rand())
-		if deadline, ok := ctx.Deadline(); ok && f.hint > 0 && c.now().Add(wait).After(deadline) {
-			again = false // nobody would be there to ask again
-		}
-		if !again {
-			return agent.Reply{Usage: spent}, c.stop(*f)
-		}
-		c.log(fmt.Sprintf("model %s: %s; asking again in %s", c.name, f.text, wait.Round(time.Millisecond)))
-		if err := c.sleep(ctx, wait); err != nil {
-			return agent.Reply{Usage: spent}, fmt.Errorf("ask %s: %w", c.name, cmpErr(context.Cause(ctx), err))
+		if again, err := c.pause(ctx, &p, *f, trial); !again {
+			return agent.Reply{Usage: spent}, f, err
 		}
 	}
 }
 
+// pause waits before the next request after f; else err says why there is none.
+func (c *Client) pause(ctx context.Context, p *patience, f fault, trial bool) (again bool, err error) {
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("ask %s: %w", c.name, context.Cause(ctx))
+	}
+	wait, again := p.after(f, c.rand())
+	if deadline, ok := ctx.Deadline(); ok && f.hint > 0 && c.now().Add(wait).After(deadline) {
+		again = false // nobody would be there to ask again
+	}
+	if !again || trial && f.down() && f.kind != cut {
+		return false, c.stop(f)
+	}
+	c.log(fmt.Sprintf("model %s: %s; asking again in %s", c.name, f.text, wait.Round(time.Millisecond)))
+	if err := c.sleep(ctx, wait); err != nil {
+		return false, fmt.Errorf("ask %s: %w", c.name, cmpErr(context.Cause(ctx), err))
+	}
+	return true, nil
+}
+
 // Ask puts one question without tools and returns the answer's text.
 func (c *Client) Ask(ctx context.Context, system, prompt string) (string, runner.Usage, error) {
+	return ask(ctx, c, c.name, system, prompt)
+}
+
+func ask(ctx context.Context, m agent.Model, name, system, prompt string) (string, runner.Usage, error) {
 	r := agent.Request{Messages: []agent.Message{
 		{Role: agent.System, Content: system},
 		{Role: agent.User, Content: prompt},
 	}}
-	reply, err := c.Complete(ctx, r)
+	reply, err := m.Complete(ctx, r)
 	if err != nil {
 		return "", reply.Usage, err
 	}
 	switch {
 	case reply.Finish == agent.FinishLength:
-		err = fmt.Errorf("ask %s: the answer was cut at the model's output limit; use a model that may write more", c.name)
+		err = fmt.Errorf("ask %s: the answer was cut at the model's output limit; use a model that may write more", name)
 	case reply.Finish == agent.FinishFilter:
-		err = fmt.Errorf("ask %s: the provider's content filter refused to answer", c.name)
+		err = fmt.Errorf("ask %s: the provider's content filter refused to answer", name)
 	case strings.TrimSpace(reply.Content) == "":
-		err = fmt.Errorf("ask %s: the answer is empty", c.name)
+		err = fmt.Errorf("ask %s: the answer is empty", name)
 	}
 	return reply.Content, reply.Usage, err
 }

@@ -37,7 +37,9 @@ type fault struct {
 	hint  time.Duration // the provider asks to wait so long; 0: it does not say
 	until time.Time     // the same as a time
 
-	filtered bool // refused for what the conversation holds: for the agent to hear, like a filtered reply
+	loaded    bool // busy for everybody, not for us alone
+	unreached bool // broken before anything answered
+	filtered  bool // refused for what the conversation holds: for the agent to hear, like a filtered reply
 }
 
 // said is what a provider wrote about an error.
@@ -55,14 +57,14 @@ func (c *Client) fault(x *exchange, finish string, err error) *fault {
 	case finish == "error": // OpenRouter's word for it
 		f.kind, f.text = cut, "the provider broke the reply off"
 		if errors.As(err, &inside) {
-			f = judge(0, nil, readSaid(inside.raw), c.now())
+			f = judge(0, x.header, readSaid(inside.raw), c.now())
 		}
 	case err != nil && finish != "" && !errors.As(err, &inside):
 		return nil // the line went down after the reply was complete
 	case errors.As(err, &misses):
 		f.kind, f.text = misfit, misses.what
 	case errors.As(err, &inside):
-		f = judge(0, nil, readSaid(inside.raw), c.now())
+		f = judge(0, x.header, readSaid(inside.raw), c.now())
 	case x.status != 0 && x.status != http.StatusOK:
 		f = judge(x.status, x.header, readSaid(x.body), c.now())
 		if x.status < 500 && (web(x) || f.kind == nowhere && !json.Valid(x.body)) && f.kind != busy {
@@ -71,8 +73,8 @@ func (c *Client) fault(x *exchange, finish string, err error) *fault {
 	case err != nil && x.status == 0 && x.sent == 0:
 		f.kind, f.text = refused, err.Error() // it never left
 	case err != nil && x.status == 0:
-		f.kind, f.text = broken, err.Error()
-		if errors.Is(err, errSilent) {
+		f.kind, f.text, f.unreached = broken, err.Error(), !errors.Is(err, errSilent)
+		if !f.unreached {
 			f.text = "no answer"
 		}
 	case err != nil:
@@ -93,29 +95,30 @@ func web(x *exchange) bool {
 }
 
 var (
-	moneyCodes = regexp.MustCompile(`(?i)^(insufficient_quota|billing_\w+|credit_balance\w*|insufficient_(credits?|balance|funds)|\w*spend_limit\w*|payment_required)$`)
-	moneyText  = regexp.MustCompile(`(?i)credit balance|insufficient (quota|credit|balance|funds)|exceeded your current quota|spend(ing)? limit|out of credits|more credits|billing hard limit`)
-	overCodes  = regexp.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
-	overText   = regexp.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
-	busyCodes  = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
-	filterCode = regexp.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
-	wrongCodes = regexp.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
-	keyText    = regexp.MustCompile(`(?i)api.?key (is )?(not valid|invalid|expired)|API_KEY_INVALID`)
-	setupText  = regexp.MustCompile(`--jinja|--enable-auto-tool-choice`) // a server that was started without tools
-	modelText  = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown)|unknown model|no such model|model_not_found`)
+	moneyCodes  = regexp.MustCompile(`(?i)^(insufficient_quota|billing_\w+|credit_balance\w*|insufficient_(credits?|balance|funds)|\w*spend_limit\w*|payment_required)$`)
+	moneyText   = regexp.MustCompile(`(?i)credit balance|insufficient (quota|credit|balance|funds)|exceeded your current quota|spend(ing)? limit|out of credits|more credits|billing hard limit`)
+	overCodes   = regexp.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
+	overText    = regexp.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
+	busyCodes   = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
+	filterCode  = regexp.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
+	wrongCodes  = regexp.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
+	keyText     = regexp.MustCompile(`(?i)api.?key (is )?(not valid|invalid|expired)|API_KEY_INVALID`)
+	setupText   = regexp.MustCompile(`--jinja|--enable-auto-tool-choice`) // a server that was started without tools
+	modelText   = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown|retired|deprecated|decommissioned|discontinued|no longer (available|supported))|unknown model|no such model|model_not_found`)
+	loadedCodes = regexp.MustCompile(`(?i)^(overloaded\w*|503|529)$`)
 )
 
 // judge finds the kind of an error that the provider sent. status is 0 for one
 // inside a stream, which may carry a status as its code.
 func judge(status int, header http.Header, s said, now time.Time) fault {
-	f := fault{text: s.words(status), hint: hint(status, header, s, now)}
-	if f.hint > 0 {
-		f.until = now.Add(f.hint)
-	}
+	f := fault{text: s.words(status)}
 	word := func(re *regexp.Regexp) bool { return re.MatchString(s.code) || re.MatchString(s.typ) }
 	inside := status == 0
 	if n, err := strconv.Atoi(s.code); err == nil && inside && n >= 400 && n < 600 {
 		status = n
+	}
+	if f.hint = hint(status, header, s, now); f.hint > 0 {
+		f.until = now.Add(f.hint)
 	}
 	// Gemini says "current quota" and "billing" of limits that last seconds,
 	// and names the seconds.
@@ -129,12 +132,12 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 	case long && (status == 0 || status == 400 || status == 422), status == 413:
 		f.kind = over
 	case status == 429 || status == 529 || status == 503 && f.hint > 0, inside && word(busyCodes):
-		f.kind = busy
+		f.kind, f.loaded = busy, status >= 500 || word(loadedCodes)
 	case status == 401 || status == 400 && keyText.MatchString(s.message): // Gemini's is a 400
 		f.kind = keyless
 	case status == 403:
 		f.kind = barred
-	case status == 404 || status == 400 && (s.code == "model_not_found" || modelText.MatchString(s.message)):
+	case status == 404 || status == 410 || status == 400 && (s.code == "model_not_found" || modelText.MatchString(s.message)):
 		f.kind = nowhere
 	case word(filterCode) && status < 500:
 		f.kind, f.filtered = refused, true
@@ -148,6 +151,13 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 		f.kind = refused
 	}
 	return f
+}
+
+// down says that the model does not answer and another one may: not that the
+// account, the key or the request is at fault, nor that nothing could be reached
+// at all.
+func (f fault) down() bool {
+	return f.kind == broken && !f.unreached || f.kind == cut || f.kind == nowhere || f.kind == busy && f.loaded
 }
 
 // words is the error in a line.
@@ -246,6 +256,7 @@ func (c *Client) stop(f fault) error {
 	case busy:
 		return because(runner.RateLimit, "%s", f.text)
 	case money:
+		f.until = time.Time{} // no waiting mends it
 		return because(runner.Paused, "%s; the account has no credit or has met its spending limit: top it up, then start the loop again", f.text)
 	case keyless:
 		return because(runner.Paused, "%s; mend the input api-key: %s does not accept it", f.text, c.base.Host)

@@ -99,7 +99,7 @@ func TestLastingFaultsEndTheCall(t *testing.T) {
 		"429 minutes each":     {status(429, ``, "Retry-After", "240"), runner.RateLimit, "HTTP 429", 3, noon.Add(2*240*time.Second + time.Second + 240*time.Second)},
 		"500 again and again":  {status(500, ``), runner.Paused, "the provider did not recover", 6, time.Time{}},
 		"cut again and again":  {stream(says("hel")), runner.Paused, "without a finish reason", 4, time.Time{}},
-		"no quota":             {status(429, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}`, "Retry-After", "1"), runner.Paused, "top it up", 1, noon.Add(time.Second)},
+		"no quota":             {status(429, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}`, "Retry-After", "1"), runner.Paused, "top it up", 1, time.Time{}},
 		"no quota, in words":   {status(429, `{"error":{"message":"You exceeded your current quota"}}`), runner.Paused, "top it up", 1, time.Time{}},
 		"no credit (402)":      {status(402, `{"error":{"message":"This request requires more credits","code":402}}`), runner.Paused, "top it up", 1, time.Time{}},
 		"no credit (400)":      {status(400, `{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}`), runner.Paused, "top it up", 1, time.Time{}},

@@ -11,23 +11,37 @@ import (
 // provider answers with more than an error and none charges for. What only a
 // session can find out is not held against the endpoint.
 func (c *Client) Probe(ctx context.Context) error {
-	for range 2 {
+	_, err := c.pursueProbe(ctx, false)
+	return err
+}
+
+// pursueProbe probes; what may pass by itself is tried again, unless this is a
+// trial. That the provider is only busy is not held against it, except in a trial.
+func (c *Client) pursueProbe(ctx context.Context, trial bool) (*fault, error) {
+	var p patience
+	for mended := 0; ; {
 		how := c.manner()
 		f := c.probe(ctx, how)
 		switch {
 		case f == nil:
-			return nil
-		case c.learn(how, *f, agent.Request{}):
+			return nil, nil
+		case mended < 1 && c.learn(how, *f, agent.Request{}):
+			mended++
 			continue
 		}
 		switch f.kind {
+		case busy:
+			if !trial || !f.loaded {
+				return nil, nil
+			}
 		case misfit, keyless, barred, nowhere, money, broken:
-			return c.stop(*f)
-		case cut, busy, over, refused:
+		case cut, over, refused:
+			return nil, nil
 		}
-		return nil
+		if again, err := c.pause(ctx, &p, *f, trial); !again {
+			return f, err
+		}
 	}
-	return nil
 }
 
 func (c *Client) probe(ctx context.Context, how manner) *fault {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+)
+
+// Before the time that the provider named nobody calls it, not even to see
+// whether it answers; unless a person starts the loop, who may have mended it.
+func TestNoModelIsAskedBeforeItsTime(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"error":{"message":"messages is required"}}`))
+	}))
+	defer srv.Close()
+	c, err := parseConfig(func(name string) string {
+		return map[string]string{"model": "who-knows", "fallback-model": "one, two", "base-url": srv.URL, "api-key": "k"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func(change func(*runner.State)) runner.Found {
+		st := runner.State{Schema: runner.Schema, Loop: "main", Lineage: "l1", Serial: 4, Status: runner.Waiting, Reason: runner.RateLimit}
+		change(&st)
+		state, list, err := runner.Encode(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return runner.Found{State: state, List: list}
+	}
+	held := func(st *runner.State) { st.Until = now.Add(time.Hour) }
+	down := func(st *runner.State) {
+		for _, m := range []string{"who-knows", "one", "two"} {
+			st.Models = append(st.Models, runner.Breaker{Model: m, Failures: 1, Until: now.Add(time.Hour), Why: "HTTP 529"})
+		}
+	}
+	for name, tt := range map[string]struct {
+		found   runner.Found
+		trigger runner.Trigger
+		asked   int
+		fails   string
+	}{
+		"a new loop":                      {runner.Found{}, runner.ByClock, 1, ""},
+		"held, by the clock":              {state(held), runner.ByClock, 0, ""},
+		"held, by the chain":              {state(held), runner.ByChain, 0, ""},
+		"held, by a person":               {state(held), runner.ByPerson, 1, ""},
+		"all breakers open, by the clock": {state(down), runner.ByClock, 0, "is down: HTTP 529"},
+		"all breakers open, by a person":  {state(down), runner.ByPerson, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked = 0
+			var said []string
+			var s session
+			defer s.Close()
+			chain, err := s.models(t.Context(), environment{now: func() time.Time { return now }}, c, tt.trigger, tt.found, func(e runner.Event) { said = append(said, sentence(e)) })
+			if (err != nil) != (tt.fails != "") || err != nil && !strings.Contains(err.Error(), tt.fails) {
+				t.Fatalf("got %v", err)
+			}
+			if asked != tt.asked {
+				t.Errorf("asked %d times, want %d", asked, tt.asked)
+			}
+			if err == nil && chain.Price(1_000_000, 0) < 30*runner.Dollar {
+				t.Errorf("an unknown model costs %v", chain.Price(1_000_000, 0))
+			}
+			if all := strings.Join(said, "\n"); !strings.Contains(all, "the price of who-knows, one, two is not known") {
+				t.Errorf("said:\n%s", all)
+			}
+		})
+	}
+}
+
+func TestFallbackModelsAreNames(t *testing.T) {
+	for value, says := range map[string]string{
+		"a,,b":     "input fallback-model",
+		"a, a":     "input fallback-model",
+		"script:x": "input fallback-model",
+		"m":        "input fallback-model: m is the model itself",
+	} {
+		_, err := parseConfig(func(name string) string {
+			return map[string]string{"model": "m", "api-key": "k", "fallback-model": value}[name]
+		})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
