@@ -28,7 +28,7 @@ type Fix struct {
 // How much of a brief is kept: entries, and bytes of one.
 const (
 	briefEntries = 20
-	briefBytes   = 600
+	briefBytes   = 400
 )
 
 // Bounded is the brief as it may be remembered: the newest entries, each of

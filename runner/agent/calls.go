@@ -134,6 +134,7 @@ func (p *phase) answer(ctx context.Context, calls []wish, results []string, step
 	for i, c := range calls {
 		s := steps[i]
 		s.Turn, s.Tool, s.Args, s.Result = p.turn, c.Name, canonical(c.Args), compared(c.Name, results[i])
+		s.Waits = waiting(c.Name, results[i])
 		s.Failed, s.Malformed = strings.HasPrefix(results[i], Failed), c.problem != ""
 		if remark := p.recover(ctx, &s, results[i]); remark != "" {
 			results[i] += "\n[harness] " + remark

@@ -75,6 +75,30 @@ func TestTwoCompactionsAndStillDone(t *testing.T) {
 	}
 }
 
+// A decision that was once noted stays, whatever a later summary leaves out;
+// what was an open problem then may be none now.
+func TestADecisionIsNeverDropped(t *testing.T) {
+	replies, use := long(60)
+	replies["compact/1"] = Reply{Content: goodSummary}
+	edits := 0
+	use["edit_file"] = func(context.Context, Call) string {
+		if edits++; edits == 40 {
+			replies["compact/1"] = Reply{Content: "# Decisions\n- The page is last.\n# Open problems\n- none\n# State\nNearly done."}
+		}
+		return "edited"
+	}
+	a, s, _ := open(t, replies, use)
+	s.window = 24_000
+	claim, err := a.Work(t.Context(), task(runner.Implement, 0))
+	if err != nil || s.resets < 2 {
+		t.Fatalf("%v after %d resets", err, s.resets)
+	}
+	want := []string{"Titles are kept in a list, because the spec sorts them.", "A map was ruled out.", "The page is last."}
+	if d := cmp.Diff(claim.Brief.Decisions, want); d != "" || len(claim.Brief.Problems) != 0 || claim.Brief.State != "Nearly done." {
+		t.Errorf("%s; %q, %q", d, claim.Brief.Problems, claim.Brief.State)
+	}
+}
+
 // What the summariser does cannot hurt: without a summary that will do, the
 // facts and what was said while working stand in.
 func TestASummaryThatFailsIsDoneWithout(t *testing.T) {

@@ -94,7 +94,7 @@ type trouble struct {
 // classify recognises the error that a failed command ended in, by its first
 // telling line.
 func classify(text string) (trouble, bool) {
-	text = clip(text, 16<<10)
+	text = clip(text, 8<<10)
 	for _, r := range errorRules {
 		if m := r.re.FindString(text); m != "" {
 			return trouble{r.class, r.name, r.hint, oneLine(m, 200)}, true

@@ -3,6 +3,8 @@ package agent
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -25,7 +27,8 @@ type step struct {
 	Turn      int
 	Tool      string
 	Args      string // canonical
-	Result    string // normalised
+	Result    string // normalised, a hash of it if it is long
+	Waits     bool   // for a job that is still running
 	Failed    bool   // nothing was done
 	Malformed bool   // it could not even be read as a call
 	Tree      string // what the work tree held after it; "": nobody looked
@@ -60,9 +63,10 @@ func failures(failing map[string]string) (names, words string) {
 	all := slices.Sorted(maps.Keys(failing))
 	var said []string
 	for _, name := range all {
-		said = append(said, name+": "+normal(failing[name]))
+		const most = 600
+		said = append(said, name+": "+normal(clip(failing[name], most)))
 	}
-	return cmp.Or(strings.Join(all, "\n"), "none"), strings.Join(said, "\n")
+	return cmp.Or(strings.Join(all, "\n"), "none"), brief(strings.Join(said, "\n"))
 }
 
 // news says for each step whether the work was somewhere after it that it had
@@ -125,12 +129,6 @@ func only(steps []step, tool string) []step {
 	return out
 }
 
-// waits says that the step waited for a job that is still running, which is no
-// circle however often it is done.
-func (s step) waits() bool {
-	return s.Tool == "job" && !s.Failed && !strings.Contains(s.Result, "has ended")
-}
-
 // repeats says whether s is o again, with the same outcome.
 func (s step) repeats(o step) bool {
 	return s.Tool == o.Tool && s.Args == o.Args && (s.Result == o.Result || s.Failed && o.Failed)
@@ -146,9 +144,25 @@ func normal(result string) string { return noise.ReplaceAllString(clip(result, 8
 // taking it out of long results would take longer than all else in a turn.
 func compared(tool, result string) string {
 	if shared(tool) {
-		return result
+		return brief(result)
 	}
-	return normal(result)
+	return brief(normal(result))
+}
+
+// brief is a text, or a hash of it: the rules look at all steps again and again.
+func brief(text string) string {
+	const long = 200
+	if len(text) <= long {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// waiting says that a call waited for a job that is still running, which is no
+// circle however often it is done.
+func waiting(tool, result string) bool {
+	return tool == "job" && !strings.HasPrefix(result, Failed) && !strings.Contains(result, "has ended")
 }
 
 // canonical is args with its keys in order, so that two spellings compare equal.

@@ -64,7 +64,7 @@ func misses(_ runner.Phase, steps []step) (finding, bool) {
 // a rule of its own.
 func same(_ runner.Phase, steps []step) (finding, bool) {
 	last := steps[len(steps)-1]
-	if last.Malformed || last.waits() || last.Tool == noteTool || edits(last.Tool) && last.Failed {
+	if last.Malformed || last.Waits || last.Tool == noteTool || edits(last.Tool) && last.Failed {
 		return finding{}, false
 	}
 	recent := steps[progress(steps):]
@@ -81,7 +81,7 @@ func same(_ runner.Phase, steps []step) (finding, bool) {
 func pair(_ runner.Phase, steps []step) (finding, bool) {
 	fresh := news(steps)
 	n, last := 0, len(steps)-1
-	for i := last; i >= 0 && !fresh[i] && !steps[i].waits() && !steps[i].Malformed; i-- {
+	for i := last; i >= 0 && !fresh[i] && !steps[i].Waits && !steps[i].Malformed; i-- {
 		if i <= last-2 && !steps[i].repeats(steps[i+2]) || i < last && steps[i].repeats(steps[i+1]) {
 			break
 		}
@@ -188,7 +188,7 @@ func still(_ runner.Phase, steps []step) (finding, bool) {
 			s := steps[j]
 			key := s.Tool + " " + s.Args + " " + s.Result
 			switch {
-			case s.waits() || s.Tool == "":
+			case s.Waits || s.Tool == "":
 			case (shared(s.Tool) || s.Tool == "browser" || s.Tool == "job") && !s.Failed && !seen[key]:
 				weight = max(weight, 1)
 			default:

@@ -30,6 +30,7 @@ func transcript(text string) []step {
 		call, result, _ := strings.Cut(f, "=")
 		tool, args, _ := strings.Cut(call, ":")
 		s := step{Turn: turn, Tool: tool, Args: args, Result: strings.ReplaceAll(strings.TrimLeft(result, "!?"), "_", " "), Failed: strings.HasPrefix(result, "!"), Malformed: strings.HasPrefix(result, "?"), Tree: tree, Trouble: trouble}
+		s.Waits = waiting(tool, s.Result)
 		if tested {
 			names, words, _ := strings.Cut(fails, "/")
 			failing := map[string]string{}
