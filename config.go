@@ -319,17 +319,17 @@ func setMode(c *config, v string) error {
 }
 
 func setBands(c *config, v string) error {
-	var p [4]int
-	fields := strings.Split(v, ",")
-	if len(fields) != len(p) {
-		return errNot
-	}
-	for i, f := range fields {
+	var p []int
+	last := 10
+	for f := range strings.SplitSeq(v, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(f))
-		if err != nil || n < 10 || n > 95 || i > 0 && n < p[i-1] {
+		if err != nil || n < last || n > 95 {
 			return errNot
 		}
-		p[i] = n
+		p, last = append(p, n), n
+	}
+	if len(p) != 4 {
+		return errNot
 	}
 	c.Bands = agent.Bands{Warn: p[0], Compact: p[1], HandOff: p[2], Emergency: p[3]}
 	return nil

@@ -49,11 +49,11 @@ func (l *ledger) entered(c Call, result string) {
 	_ = json.Unmarshal([]byte(c.Args), &in) // it fits the tool's schema
 	switch c.Name {
 	case "edit_file":
-		deed := "edited " + in.Path
+		deed := []string{"edited " + in.Path}
 		for _, e := range in.Edits[:min(len(in.Edits), 2)] {
-			deed += fmt.Sprintf(": %q became %q", oneLine(e.Old, 80), oneLine(e.New, 80))
+			deed = append(deed, fmt.Sprintf("%q became %q", oneLine(e.Old, 80), oneLine(e.New, 80)))
 		}
-		l.deeds = append(l.deeds, deed)
+		l.deeds = append(l.deeds, strings.Join(deed, ": "))
 		l.changed(in.Path, fmt.Sprintf("edited in %d places", len(in.Edits)))
 	case "apply_patch":
 		for _, m := range patched.FindAllStringSubmatch(in.Input, -1) {

@@ -21,6 +21,8 @@ const (
 	mapSources = 400
 	mapFile    = 32 << 10
 	mapNamed   = 40 // files whose names are told
+
+	mapManifests = 12
 )
 
 // Map is what a repository looks like, short: its directories, its manifests
@@ -35,14 +37,16 @@ func Map(paths []string, read func(name string) ([]byte, error)) string {
 		}
 	}
 	roots, dirs := outline(paths)
-	line("files at the root: " + short(roots, 40))
-	line("directories, with the number of files below: " + short(dirs, 60))
+	line(oneLine("files at the root: "+short(roots, 40), 600))
+	line(oneLine("directories, with the number of files below: "+short(dirs, 60), 1200))
+	manifests := 0
 	for _, p := range paths {
-		if s := manifest(p, read); s != "" {
-			line(s)
+		if s := manifest(p, read); s != "" && manifests < mapManifests {
+			line(oneLine(s, 300))
+			manifests++
 		}
 	}
-	for _, s := range exports(paths, read) {
+	for _, s := range exports(paths, read, mapBytes-b.Len()-1) {
 		line(s)
 	}
 	return b.String()
@@ -133,8 +137,9 @@ func foreign(p string) bool {
 	return strings.Contains(base, "_test.") || strings.Contains(base, ".test.") || strings.Contains(base, ".spec.") || strings.Contains(base, ".min.") || strings.HasPrefix(base, "test_")
 }
 
-// exports are what the most used files offer, a line each, sorted by path.
-func exports(paths []string, read func(string) ([]byte, error)) []string {
+// exports are what the most used files offer, a line each, sorted by path, as
+// many as there is room for.
+func exports(paths []string, read func(string) ([]byte, error), room int) []string {
 	type source struct {
 		path  string
 		names []string
@@ -167,12 +172,15 @@ func exports(paths []string, read func(string) ([]byte, error)) []string {
 		return n
 	}
 	slices.SortStableFunc(all, func(a, b source) int { return cmp.Compare(uses(b), uses(a)) })
-	all = all[:min(len(all), mapNamed)]
-	slices.SortFunc(all, func(a, b source) int { return cmp.Compare(a.path, b.path) })
 	var lines []string
-	for _, s := range all {
-		lines = append(lines, s.path+": "+short(s.names, 12))
+	for _, s := range all[:min(len(all), mapNamed)] {
+		line := s.path + ": " + short(s.names, 12)
+		if room -= len(line) + 1; room < 0 {
+			break
+		}
+		lines = append(lines, line)
 	}
+	slices.Sort(lines)
 	return lines
 }
 

@@ -58,10 +58,17 @@ store/store.go: Store, Open, Big
 func TestMapIsBoundedAndTheSame(t *testing.T) {
 	files := map[string]string{"hub.js": "export const hub = 1;\n"}
 	for i := range 600 {
-		files[fmt.Sprintf("dir%03d/file%03d.js", i, i)] = fmt.Sprintf("import './hub.js';\nexport const name%d = 1;\n", i)
+		files[fmt.Sprintf("dir%03d/file%03d.js", i, i)] = fmt.Sprintf("import './hub.js';\nexport const name%d%s = 1;\n", i, strings.Repeat("x", 200))
 	}
 	got := mapOf(files)
-	if len(got) > mapBytes || got != mapOf(files) || !strings.Contains(got, "hub.js: hub") {
+	if len(got) > mapBytes || got != mapOf(files) || !strings.Contains(got, "hub.js: hub") || !strings.Contains(got, "file003.js: name3x") {
+		t.Errorf("%d bytes:\n%s", len(got), got)
+	}
+	for i := range 40 {
+		files[fmt.Sprintf("dir%03d/Makefile", i)] = strings.Repeat(strings.Repeat("t", 50)+":\n", 20)
+		files[strings.Repeat("r", 200)+fmt.Sprint(i)] = ""
+	}
+	if got := mapOf(files); len(got) > mapBytes {
 		t.Errorf("%d bytes:\n%s", len(got), got)
 	}
 	if got := mapOf(nil); len(got) > 100 {

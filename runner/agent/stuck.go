@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -141,8 +142,7 @@ func sameFails(phase runner.Phase, steps []step) (finding, bool) {
 	byName, byWord := map[string]bool{}, map[string]bool{} // the trees
 	runs := 0
 	words := true
-	for i := len(steps) - 1; i >= 0; i-- {
-		s := steps[i]
+	for _, s := range slices.Backward(steps) {
 		if s.Tool != "run_tests" || s.Names == "" || s.Args != last.Args {
 			continue
 		}
@@ -210,8 +210,8 @@ func still(_ runner.Phase, steps []step) (finding, bool) {
 func diagnosis(f finding, steps []step) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "it was stuck (%s). %s", f.Rule, f.Text)
-	for i := len(steps) - 1; i >= 0; i-- {
-		if n := steps[i].Names; n != "" {
+	for _, s := range slices.Backward(steps) {
+		if n := s.Names; n != "" {
 			fmt.Fprintf(&b, " Failing at the end: %s.", oneLine(strings.ReplaceAll(n, "\n", ", "), 300))
 			break
 		}
