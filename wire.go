@@ -183,8 +183,10 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	}
 	tools, err := tool.Open(tool.Options{
 		Dir: r.Work(), LogDir: filepath.Join(dir, "logs"), Shell: box, Net: sandbox.Local,
-		Start:    func(ctx context.Context, c sandbox.Command) (tool.Process, error) { return box.Start(ctx, c) },
-		Tests:    func(ctx context.Context, scope string) (string, error) { return gates.Feedback(ctx, r.Work(), scope) },
+		Start: func(ctx context.Context, c sandbox.Command) (tool.Process, error) { return box.Start(ctx, c) },
+		Tests: func(ctx context.Context, scope string) (string, string, error) {
+			return gates.Feedback(ctx, r.Work(), scope)
+		},
 		Page:     pageOf(page),
 		MayWrite: check.MayWrite, Patch: patches(c.Edit, c.Model), Ripgrep: ripgrep(env.getenv("PATH")),
 	})

@@ -46,6 +46,7 @@ type Agent struct {
 	o     Options
 	specs []ToolSpec // the toolbox's, then the agent's own
 	tools map[string]tool
+	views int           // see [Permit]
 	conv  *conversation // of the attempt at work, nil if there is none to go on with
 }
 
@@ -89,11 +90,16 @@ func (a *Agent) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 	a.conv = nil
 	p := &phase{a: a, c: c, t: t, nudged: map[string]bool{}}
 	if fresh {
+		a.views++
 		p.say(Message{Role: System, Content: systemPrompt})
 		p.say(Message{Role: User, Content: project(a.o)})
 	}
 	p.say(Message{Role: User, Content: assignment(t, opening{fresh: fresh, brief: t.Brief})})
-	err := p.run(ctx)
+	// What a phase has started in the background ends with it: the gates come
+	// next, and nothing may hold a port or write files then.
+	working, end := context.WithCancel(ctx)
+	err := p.run(working)
+	end()
 	p.claim.Brief = c.ledger.current()
 	if window := a.o.Model.Window(); window > 0 {
 		p.claim.Context = math.Min(1, float64(c.estimate())/float64(window))

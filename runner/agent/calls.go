@@ -196,7 +196,7 @@ func (p *phase) use(ctx context.Context, c Call) (result string, err error) {
 			err = fmt.Errorf("tool %s panicked: %v\n%s", c.Name, v, clip(string(debug.Stack()), 4000))
 		}
 	}()
-	result, err = p.a.o.Tools.Use(ctx, c, Permit{Phase: p.t.Phase})
+	result, err = p.a.o.Tools.Use(ctx, c, Permit{Phase: p.t.Phase, View: p.a.views})
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)

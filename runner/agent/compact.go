@@ -145,6 +145,7 @@ func (p *phase) reset(ctx context.Context, asked bool) error {
 	head := slices.Clone(c.msgs[:2]) // the contract and the project: the provider has them in its cache
 	t := p.t
 	t.Feature.Notes = slices.Concat(t.Feature.Notes, p.claim.Notes)
+	p.a.views++
 	session := Message{Role: User, Content: assignment(t, opening{fresh: true, reset: true, brief: l.current(), turn: p.turn - turns})}
 	p.record(session)
 	c.msgs = append(append(head, session), tail...)

@@ -95,6 +95,7 @@ func (p *phase) makeRoom(ctx context.Context) error {
 }
 
 func (p *phase) masked(msgs []Message, freed int) {
+	p.a.views++
 	p.c.msgs = msgs
 	p.event(Event{Step: "masked", Text: fmt.Sprintf("%d bytes of old results dropped", freed)})
 }

@@ -125,6 +125,10 @@ const Failed = "error: "
 // tools may write does.
 type Permit struct {
 	Phase Phase
+
+	// View is another number whenever results that were given before may not be
+	// in the conversation any more.
+	View int
 }
 
 // Phase is the runner's, named here for toolboxes.

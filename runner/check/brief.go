@@ -15,10 +15,13 @@ const (
 	mostFailures = 8
 	mostLines    = 12 // of one failure
 	mostChars    = 700
+	mostNames    = 2000 // of the names of tests that are only named
 )
 
 // brief renders failures: each with its place and message, equal ones folded.
-func brief(cases []suite.Case) string {
+func brief(cases []suite.Case) string { return briefly(cases, mostDetail) }
+
+func briefly(cases []suite.Case, most int) string {
 	type group struct {
 		suite.Case
 		more []string
@@ -36,20 +39,27 @@ func brief(cases []suite.Case) string {
 		groups = append(groups, g)
 	}
 	var b strings.Builder
-	for i, g := range groups {
-		if i == mostFailures {
-			fmt.Fprintf(&b, "(and %d more failures of other kinds)\n", len(groups)-i)
-			break
+	rest := ""
+	if len(groups) > mostFailures {
+		var others []string
+		for _, o := range groups[mostFailures:] {
+			others = append(append(others, o.String()), o.more...)
 		}
+		rest = fmt.Sprintf("(and %d more failures of other kinds: %s)\n", len(groups)-mostFailures, shorten(strings.Join(others, "; "), 1, mostNames))
+		groups = groups[:mostFailures]
+	}
+	// Each gets its share, so that a long one costs none of the others its name.
+	chars := min(mostChars, max(100, (most-len(rest))/max(1, len(groups))-200))
+	for _, g := range groups {
 		fmt.Fprintf(&b, "FAIL %s [%s]\n", g, g.Kind)
-		if m := shorten(ownFrames(suite.Clean(g.Message)), mostLines, mostChars); m != "" {
+		if m := shorten(ownFrames(suite.Clean(g.Message)), mostLines, chars); m != "" {
 			b.WriteString(indent(m))
 		}
 		if n := len(g.more); n > 0 {
-			fmt.Fprintf(&b, "  (+%d more with the same error: %s)\n", n, shorten(strings.Join(g.more, "; "), 1, 200))
+			fmt.Fprintf(&b, "  (+%d more with the same error: %s)\n", n, shorten(strings.Join(g.more, "; "), 1, min(mostNames, chars)))
 		}
 	}
-	return limit(b.String(), mostDetail)
+	return limit(b.String(), most-len(rest)) + rest
 }
 
 var (

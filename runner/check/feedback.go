@@ -15,17 +15,19 @@ import (
 // brief what came out and what changed since it was last asked. It is no
 // verdict: nothing here was checked out clean. scope is a path, or a pattern
 // for the names of tests; "", "all" and "changed" mean all of them.
-func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error) {
+//
+// whole is all that failed, unabridged, for who wants to know more.
+func (g *Gates) Feedback(ctx context.Context, dir, scope string) (brief, whole string, err error) {
 	if scope == "all" || scope == "changed" {
 		scope = ""
 	}
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return "", fmt.Errorf("run the tests: %w", err)
+		return "", "", fmt.Errorf("run the tests: %w", err)
 	}
 	run, err := g.test(ctx, byHand{g.o.Work}, real, scope)
 	if err != nil {
-		return "", fmt.Errorf("run the tests: %w", err)
+		return "", "", fmt.Errorf("run the tests: %w", err)
 	}
 	r := run.Report
 	key := real + "\x00" + scope
@@ -35,9 +37,23 @@ func (g *Gates) Feedback(ctx context.Context, dir, scope string) (string, error)
 	g.redNow = failing(r)
 	g.mu.Unlock()
 	if !known {
-		return feedback(r, nil), nil
+		return feedback(r, nil), inFull(r), nil
 	}
-	return feedback(r, &before), nil
+	return feedback(r, &before), inFull(r), nil
+}
+
+// inFull is every failure of a report with all that it said, and how the output
+// ended.
+func inFull(r suite.Report) string {
+	const most = 4 << 20
+	var b strings.Builder
+	for _, c := range r.Failed() {
+		fmt.Fprintf(&b, "FAIL %s [%s]\n%s\n", c, c.Kind, indent(suite.Clean(c.Message)))
+	}
+	if tail := suite.Clean(r.Tail); tail != "" {
+		b.WriteString("The output ended so:\n" + tail + "\n")
+	}
+	return limit(b.String(), most)
 }
 
 // feedback renders a report for the agent.
@@ -60,7 +76,7 @@ func feedback(r suite.Report, before *suite.Report) string {
 		b.WriteString("No test was run at all; that is not a pass.\n")
 	}
 	if len(bad) > 0 {
-		b.WriteString(brief(bad))
+		b.WriteString(briefly(bad, mostDetail-b.Len()))
 	}
 	return limit(b.String(), mostDetail)
 }

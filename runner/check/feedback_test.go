@@ -15,7 +15,7 @@ func TestFeedback(t *testing.T) {
 	w := newWorld(t, nil)
 	ask := func(dir, scope string, words ...string) {
 		t.Helper()
-		got, err := w.Feedback(t.Context(), dir, scope)
+		got, _, err := w.Feedback(t.Context(), dir, scope)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestBriefFoldsAndShortens(t *testing.T) {
 		cases = append(cases, suite.Case{File: "b.test.js", Name: string(rune('a' + i)), State: suite.Fail, Kind: suite.Crash, Message: "\x1b[31m" + strings.Repeat(string(rune('a'+i)), 5000) + "\x1b[0m"})
 	}
 	got := brief(cases)
-	for _, word := range []string{"FAIL a.test.js: same 0 [assertion]", "(+29 more with the same error", "(and 5 more failures", "aaa […]"} {
+	for _, word := range []string{"FAIL a.test.js: same 0 [assertion]", "(+29 more with the same error", "FAIL b.test.js: g [", "(and 5 more failures of other kinds: b.test.js: h; b.test.js: i; b.test.js: j; b.test.js: k; b.test.js: l)", "aaa […]"} {
 		if !strings.Contains(got, word) {
 			t.Errorf("lacks %q:\n%s", word, got)
 		}

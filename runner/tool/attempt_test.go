@@ -45,9 +45,9 @@ func TestAnAttemptWithRealTools(t *testing.T) {
 			}
 			return nil
 		}
-		o.Tests = func(ctx context.Context, _ string) (string, error) {
+		o.Tests = func(ctx context.Context, _ string) (string, string, error) {
 			out, err := o.Shell.Run(ctx, sandbox.Command{Argv: []string{"bash", "test/add.sh"}, Dir: o.Dir, Write: []string{o.Dir}, Timeout: time.Minute, Tail: 1 << 10})
-			return fmt.Sprintf("exit %d\n%s", out.Code, out.Text), err
+			return fmt.Sprintf("exit %d\n%s", out.Code, out.Text), "", err
 		}
 	})
 	c := func(name string, in args) agent.Call { return callOf(t, name, in) }
@@ -85,7 +85,7 @@ func TestAnAttemptWithRealTools(t *testing.T) {
 	if got := content(t, b, "add.sh"); got != "echo $(($1 + $2))\n" {
 		t.Errorf("add.sh is %q", got)
 	}
-	if text, err := b.o.Tests(t.Context(), ""); err != nil || !strings.HasPrefix(text, "exit 0") {
+	if text, _, err := b.o.Tests(t.Context(), ""); err != nil || !strings.HasPrefix(text, "exit 0") {
 		t.Errorf("%q, %v", text, err)
 	}
 }

@@ -60,6 +60,7 @@ func (s bareShell) Start(ctx context.Context, c sandbox.Command) (Process, error
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	context.AfterFunc(ctx, func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
 	go func() {
 		_ = p.cmd.Wait()
 		if c.Log != "" {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 // Limits of what tests and pages give.
 const (
-	mostTests = 16 << 10
+	mostTests = 6 << 10
 	mostPage  = 12 << 10
 )
 
@@ -87,9 +89,16 @@ func (b *Box) runTests(ctx context.Context, in testArgs) (string, error) {
 	if b.o.Tests == nil {
 		return "", errors.New("no test command is known; run the tests with the shell")
 	}
-	text, err := b.o.Tests(ctx, cmp.Or(in.Scope, "changed"))
+	brief, whole, err := b.o.Tests(ctx, cmp.Or(in.Scope, "changed"))
 	if err != nil {
 		return "", broken{fmt.Errorf("run the tests: %w", err)}
 	}
-	return middle(cmp.Or(text, "the tests said nothing"), mostTests/3, mostTests*2/3), nil
+	text := middle(cmp.Or(brief, "the tests said nothing"), mostTests/3, mostTests*2/3)
+	if log := b.nextLog(); log != "" && len(whole) > len(brief) {
+		if err := b.logs.WriteFile(filepath.Base(log), []byte(whole), 0o644); err != nil {
+			return "", broken{fmt.Errorf("keep the output of the tests: %w", err)}
+		}
+		text = strings.TrimRight(text, "\n") + "\n[all of it in " + log + "]"
+	}
+	return text, nil
 }

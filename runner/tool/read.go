@@ -3,6 +3,7 @@ package tool
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
 // Limits of what a reading tool gives.
@@ -28,7 +31,30 @@ type readArgs struct {
 	Limit  int    `json:"limit"`
 }
 
-func (b *Box) readFile(in readArgs) (string, error) {
+// A showing is a part of a file that stands in the conversation.
+type showing struct {
+	view int
+	sum  [sha256.Size]byte
+}
+
+// worthSaving is how long a result must be for not being given twice.
+const worthSaving = 1500
+
+// again says that the model was shown a part of a file before and it has not
+// changed. Whoever asks once more after that gets it: there may be a reason.
+func (b *Box) again(p agent.Permit, in readArgs, content string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := showing{p.View, sha256.Sum256([]byte(content))}
+	if b.shown[in] == now {
+		delete(b.shown, in)
+		return true
+	}
+	b.shown[in] = now
+	return false
+}
+
+func (b *Box) readFile(p agent.Permit, in readArgs) (string, error) {
 	s, err := b.spot(in.Path)
 	if err != nil {
 		return "", err
@@ -53,6 +79,10 @@ func (b *Box) readFile(in readArgs) (string, error) {
 	foot := fmt.Sprintf("[lines %d–%d of %d]", first, last, len(lines))
 	if last < len(lines) {
 		foot = fmt.Sprintf("[lines %d–%d of %d; go on with offset %d]", first, last, len(lines), last+1)
+	}
+	asked := readArgs{s.name, first, last}
+	if !s.log && len(text) > worthSaving && b.again(p, asked, content) {
+		return fmt.Sprintf("[lines %d–%d of %d are unchanged since you read them: they stand above; ask once more to have them again]", first, last, len(lines)), nil
 	}
 	if !utf8.ValidString(content) {
 		foot += "\n[the file is not UTF-8; bytes that could not be shown are \uFFFD]"

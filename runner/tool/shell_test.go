@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -84,6 +85,24 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// A job ends with the phase that started it, whose context is over then.
+func TestAJobEndsWithItsPhase(t *testing.T) {
+	b := open(t, nil)
+	phase, end := context.WithCancel(t.Context())
+	got, err := b.Use(phase, callOf(t, "shell", args{"command": "echo up; sleep 600", "background": true}), agent.Permit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, got, "job1 is running", "up")
+	end()
+	select {
+	case <-b.jobs["job1"].p.Done():
+	case <-time.After(30 * time.Second):
+		t.Fatal("it outlived its phase")
+	}
+	has(t, use(t, b, "job", args{"id": "job1", "action": "read"}), "job1 has ended")
+}
+
 // A page answers from what was done with it.
 type page struct {
 	done   []string
@@ -133,15 +152,17 @@ func TestBrowser(t *testing.T) {
 func TestRunTests(t *testing.T) {
 	scopes := []string{}
 	b := open(t, nil, func(o *Options) {
-		o.Tests = func(_ context.Context, scope string) (string, error) {
+		o.Tests = func(_ context.Context, scope string) (string, string, error) {
 			scopes = append(scopes, scope)
 			if scope == "break" {
-				return "", errFake
+				return "", "", errFake
 			}
-			return "1 failed", nil
+			return "1 failed", "1 failed\n" + strings.Repeat("why\n", 10_000), nil
 		}
 	})
-	has(t, use(t, b, "run_tests", nil), "1 failed")
+	got := use(t, b, "run_tests", nil)
+	has(t, got, "1 failed", "[all of it in "+b.o.LogDir+"/001.log]")
+	has(t, use(t, b, "read_file", args{"path": b.o.LogDir + "/001.log", "limit": 2}), "1\t1 failed\n2\twhy")
 	has(t, use(t, b, "run_tests", args{"scope": "all"}), "1 failed")
 	_, err := b.Use(t.Context(), callOf(t, "run_tests", args{"scope": "break"}), agent.Permit{})
 	if !errors.Is(err, errFake) {

@@ -47,8 +47,8 @@ type Options struct {
 	Patch bool
 
 	// Tests runs the project's tests as the harness does and tells what failed,
-	// shortened. An error means that they could not be run at all.
-	Tests func(ctx context.Context, scope string) (string, error)
+	// shortened, and in full. An error means that they could not be run at all.
+	Tests func(ctx context.Context, scope string) (brief, whole string, err error)
 
 	// Page opens a browser page for the model. It is opened at first use.
 	Page func(context.Context) (Page, error)
@@ -87,6 +87,7 @@ type Box struct {
 
 	mu    sync.Mutex
 	seen  map[string][sha256.Size]byte // what the model knows of a file, by its clean path
+	shown map[readArgs]showing         // what it was shown of files
 	miss  map[string]int               // edits in a row that missed, by path
 	jobs  map[string]*job
 	begun int // jobs and logs are numbered
@@ -101,7 +102,7 @@ func Open(o Options) (*Box, error) {
 		return nil, fmt.Errorf("work tree: %w", err)
 	}
 	o.Dir = dir
-	b := &Box{o: o, seen: map[string][sha256.Size]byte{}, miss: map[string]int{}, jobs: map[string]*job{}}
+	b := &Box{o: o, seen: map[string][sha256.Size]byte{}, shown: map[readArgs]showing{}, miss: map[string]int{}, jobs: map[string]*job{}}
 	if b.tree, err = os.OpenRoot(dir); err != nil {
 		return nil, fmt.Errorf("work tree: %w", err)
 	}
@@ -185,7 +186,7 @@ func (b *Box) Use(ctx context.Context, c agent.Call, p agent.Permit) (string, er
 func (b *Box) use(ctx context.Context, c agent.Call, p agent.Permit) (string, error) {
 	switch c.Name {
 	case "read_file":
-		return with(c, b.readFile)
+		return with(c, func(in readArgs) (string, error) { return b.readFile(p, in) })
 	case "find_files":
 		return with(c, func(in findArgs) (string, error) { return b.findFiles(ctx, in) })
 	case "search":
