@@ -25,7 +25,7 @@ lint:
 	@go tool -modfile=tools/lint/go.mod golangci-lint run ./...
 
 bench: setup
-	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/repo ./runner/sandbox ./runner/browser ./runner/tool
+	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/model ./runner/repo ./runner/sandbox ./runner/browser ./runner/tool
 
 image:
 	@sh tools/image.sh
