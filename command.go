@@ -27,6 +27,7 @@ type command struct {
 var commands = []command{
 	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
 	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
+	{"plan", "[flags]", "draw up the feature list and show it, with what the spec leaves open; writes nothing to the repository", planList},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
 	{"verify", "[feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
 	{"demo", "[directory]", "build a small project from its spec with a scripted model, without any key", demo},
@@ -64,7 +65,8 @@ type flags struct {
 	values map[string]string
 	repo   string
 	out    string
-	json   bool // the rest is for verify
+	write  string // for plan
+	json   bool   // for plan and verify; the rest is for verify
 	noRun  bool
 	seen   string
 	args   []string // the command line, for a child
@@ -78,8 +80,13 @@ func parseFlags(command string, args []string) (*flags, error) {
 	set.SetOutput(io.Discard)
 	set.StringVar(&f.repo, "repo", ".", "")
 	set.StringVar(&f.out, "out", "", "")
-	if command == "verify" {
+	if command == "plan" {
+		set.StringVar(&f.write, "write", "", "")
+	}
+	if command == "plan" || command == "verify" {
 		set.BoolVar(&f.json, "json", false, "")
+	}
+	if command == "verify" {
 		set.BoolVar(&f.noRun, "no-run", false, "")
 		set.StringVar(&f.seen, "seen", "", "")
 	}
@@ -127,7 +134,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.doc)
 	}
-	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   verify tells what it found as JSON\n  --no-run                 verify looks at what is recorded, and runs nothing\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
+	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   plan and verify tell what they found as JSON\n  --write FILE             plan keeps the list as a file of your own, for the input features\n  --no-run                 verify looks at what is recorded, and runs nothing\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
 	for _, in := range inputs {
 		if in.secretInput() {
 			continue

@@ -49,6 +49,7 @@ func playScripts(t *testing.T, dir string) {
 			"untouched":        hubDo((*hub).untouched),
 			"point":            hubDo((*hub).point),
 			"foreign-commit":   hubDo((*hub).foreignCommit),
+			"change":           hubDo((*hub).change),
 			"truncated-script": hubDo((*hub).truncatedScript),
 			"long-script":      hubDo((*hub).longScript),
 			"begun-anew":       hubDo((*hub).begunAnew),
@@ -97,6 +98,7 @@ func setupJob(t *testing.T, e *testscript.Env) error {
 		return err
 	}
 	e.Setenv("EXAMPLES", examples)
+	e.Setenv("TESTDATA", filepath.Dir(model))
 	e.Setenv("INPUT_GITHUB-TOKEN", jobToken)
 	e.Setenv("AUTONOMOUS_LOOP_CACHE", filepath.Join(e.WorkDir, "cache"))
 	return nil
@@ -301,6 +303,12 @@ func (h *hub) point(ts *testscript.TestScript, args []string) {
 // foreign-commit BRANCH: a person commits to the branch.
 func (h *hub) foreignCommit(ts *testscript.TestScript, args []string) {
 	_, err := h.Seed(repoName, args[0], "", map[string]string{"note.md": "by hand\n"})
+	ts.Check(err)
+}
+
+// change NAME FILE: a person commits FILE to the default branch, as NAME.
+func (h *hub) change(ts *testscript.TestScript, args []string) {
+	_, err := h.Seed(repoName, "main", "", map[string]string{args[0]: ts.ReadFile(args[1])})
 	ts.Check(err)
 }
 

@@ -179,3 +179,32 @@ func spec(ctx context.Context, c config, p place, from shelf) (_ plan.Source, re
 	}
 	return from.spec(c.Spec)
 }
+
+// past is what specs and lists were, as commits of the base branch hold them.
+type past struct{ *repo.Repo }
+
+func (p past) Spec(commit, source string) (string, error) {
+	files, err := p.Files(commit)
+	if err != nil {
+		return "", err
+	}
+	src, err := plan.Read(files, source)
+	return src.Hash(), err
+}
+
+func (p past) List(ctx context.Context, commit, source string, old []runner.Feature) (string, []runner.Row, error) {
+	files, err := p.Files(commit)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := plan.ReadList(files, source)
+	if err != nil {
+		return "", nil, err
+	}
+	list, err := plan.Open(plan.Options{Features: data, FeaturesName: source})
+	if err != nil {
+		return "", nil, err
+	}
+	rows, _, err := list.Plan(ctx, old, runner.Purse{})
+	return runner.Hash(data), rows, err
+}

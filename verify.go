@@ -91,7 +91,7 @@ func verifyPlace(ctx context.Context, env environment, f *flags, c config, p pla
 	if c, err = withFile(ctx, r, c.ConfigFile, f.optional); err != nil {
 		return res, usage(err)
 	}
-	o := verify.Options{Repo: r, Found: found, Features: f.rest, Seen: f.seen, Notify: show.show}
+	o := verify.Options{Repo: r, Shelf: past{r}, Found: found, Features: f.rest, Seen: f.seen, Notify: show.show}
 	show.loop(c, p, found)
 	if !f.noRun && found.State != nil && found.Chain == nil { // else nothing will be judged
 		box, err := s.sandbox(ctx, env, c, dir)

@@ -234,3 +234,24 @@ func (f forger) rebuild(spoil func(code map[string][]byte), agree func(*runner.S
 	f.point(stateRef, tip)
 	f.point(workRef, st.Work)
 }
+
+// weaken takes most of an acceptance away, hashes and all, in a transaction that
+// says it took up a spec that a person changed.
+func (f forger) weaken(claim func(*runner.State, *runner.Sync)) {
+	f.t.Helper()
+	st, files := f.state()
+	part := feature(&st, "part-001")
+	part.Acceptance = part.Acceptance[:1]
+	part.Frozen = part.AcceptanceHash()
+	row := part.Row
+	row.Passes = false
+	text, err := json.Marshal(row)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.rerecord(&st, files, "part-001", func(r *runner.Record) { r.Acceptance, r.Row = part.Frozen, runner.Hash(text) })
+	y := runner.Sync{Serial: st.Serial + 1, Changed: []string{"part-001"}}
+	claim(&st, &y)
+	st.Spec, st.Syncs = y.Spec, append(st.Syncs, y)
+	f.transaction(st, files)
+}

@@ -428,6 +428,61 @@ var forgeries = []struct {
 		}, records, exitBroken, []string{"part-001: agreed"}, "its acceptance was changed in transaction",
 	},
 	{
+		"the acceptance weakened, by a spec that nobody changed", func(f forger) []string {
+			f.weaken(func(st *runner.State, y *runner.Sync) {
+				y.Spec = st.Spec
+				y.Spec.SHA256 = runner.Hash([]byte("something else"))
+			})
+			return nil
+		}, records, exitBroken, []string{"part-001: agreed"}, "SPEC.md is not in commit",
+	},
+	{
+		"the acceptance weakened, by a spec that is not on the base branch", func(f forger) []string {
+			f.weaken(func(st *runner.State, y *runner.Sync) {
+				spec := []byte("# Greeter\n\nNothing.\n")
+				code := f.files("refs/heads/main")
+				code["SPEC.md"] = spec
+				aside := f.commit(asHimself, f.tree(code), "Change SPEC.md", f.id("refs/heads/main"))
+				f.git(nil, nil, "update-ref", "refs/heads/aside", aside)
+				y.Spec = runner.Spec{Source: "SPEC.md", SHA256: runner.Hash(spec), Commit: aside}
+			})
+			return nil
+		}, records, exitBroken, []string{"part-001: agreed"}, "is not on the base branch",
+	},
+	{
+		"the acceptance weakened, by a list that says otherwise", func(f forger) []string {
+			f.weaken(func(st *runner.State, y *runner.Sync) {
+				code := f.files("refs/heads/main")
+				list := f.files(stateRef)["feature_list.json"] // as it was
+				code["features.json"] = list
+				f.point("refs/heads/main", f.commit(asHimself, f.tree(code), "Add features.json", f.id("refs/heads/main")))
+				y.Spec = st.Spec
+				y.Spec.List, y.Spec.ListSource, y.Spec.Commit = runner.Hash(list), "features.json", f.id("refs/heads/main")
+			})
+			return nil
+		}, records, exitBroken, []string{"part-001: agreed"}, "has another acceptance for it",
+	},
+	{
+		"the acceptance weakened, by an issue where there was a file", func(f forger) []string {
+			f.weaken(func(st *runner.State, y *runner.Sync) {
+				y.Spec = runner.Spec{Source: "issue:7", SHA256: runner.Hash([]byte("x"))}
+			})
+			return nil
+		}, records, exitFailed, []string{"part-001: agreed"}, "issue:7, which it names, is not in the repository",
+	},
+	{
+		"the acceptance weakened, by a real spec that the transaction does not claim to take up", func(f forger) []string {
+			f.weaken(func(st *runner.State, y *runner.Sync) {
+				code := f.files("refs/heads/main")
+				code["SPEC.md"] = []byte("# Greeter\n\nNothing.\n")
+				f.point("refs/heads/main", f.commit(asHimself, f.tree(code), "Change SPEC.md", f.id("refs/heads/main")))
+				y.Spec = runner.Spec{Source: "SPEC.md", SHA256: runner.Hash(code["SPEC.md"]), Commit: f.id("refs/heads/main")}
+				y.Changed = nil
+			})
+			return nil
+		}, records, exitBroken, []string{"part-001: agreed"}, "after it was frozen",
+	},
+	{
 		"everything rebuilt, consistent, on code that does not work", func(f forger) []string {
 			f.rebuild(func(code map[string][]byte) { // all is said, and nothing done
 				code["page.js"] = bytes.ReplaceAll(code["page.js"], []byte("Hello"), []byte("Hallo"))

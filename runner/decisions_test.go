@@ -88,7 +88,7 @@ func TestResynced(t *testing.T) {
 		r.Acceptance = []Step{{Step: 1, Action: "goto", Value: "/"}}
 		return r
 	}
-	got := st.resynced([]Row{changed("d"), feature("a").Row, changed("c"), feature("new").Row}, Spec{List: "new"})
+	got := st.Resynced([]Row{changed("d"), feature("a").Row, changed("c"), feature("new").Row}, Spec{List: "new"})
 	want := map[string]FeatureStatus{"d": Todo, "a": Complete, "c": Todo, "new": Todo, "b": Deprecated}
 	have := map[string]FeatureStatus{}
 	for _, f := range got.Features {
@@ -119,12 +119,12 @@ func TestChangedListIsTakenUp(t *testing.T) {
 		w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
 		run := func(list string, steps ...Step) State {
 			w.process = process{run: "r" + list}
-			w.steps = steps
+			w.steps, w.own = steps, Spec{List: list}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			w.cancel = cancel
 			s := Session{
-				Repo: w, Planner: w, Agent: w, Gates: w, Forge: w, Spec: Spec{List: list}, Loop: "main", Fresh: "l1", Owner: Owner{Run: w.run, Attempt: 1},
+				Repo: w, Planner: w, Agent: w, Gates: w, Forge: w, Spec: w.own, Loop: "main", Fresh: "l1", Owner: Owner{Run: w.run, Attempt: 1},
 				Config: LoopConfig{MaxSessions: 9, TokenBudget: 1e6, FeaturesPerSession: 9, AttemptsPerFeature: 1, Trigger: ByPerson, Grace: time.Minute},
 				Now:    func() time.Time { w.clock = w.clock.Add(time.Second); return w.clock },
 				Papers: func(State, LoopResult) Papers { return Papers{} },

@@ -27,6 +27,7 @@ var deep = []namedSpace{
 	{"broken and crashed", space{features: 2, attempts: 1, perSession: 1, crashes: 1, rots: 1, outcomes: 2}},
 	{"broken and stopped", space{features: 2, attempts: 1, perSession: 1, stops: 1, rots: 1, outcomes: 4, testFirst: true}},
 	{"three features", space{features: 3, attempts: 1, perSession: 1, outcomes: 4, chained: true}},
+	{"the spec changes under work", space{features: 1, attempts: 1, perSession: 1, stops: 1, changes: 1, outcomes: 5}},
 }
 
 func TestEveryDeepExecution(t *testing.T) {

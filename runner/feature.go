@@ -78,6 +78,7 @@ type Progress struct {
 	Commit       string        `json:"commit,omitempty"`  // on the work branch, that completed it
 	Frozen       string        `json:"acceptance_sha256"` // of the acceptance as it was drawn up, see [Row.AcceptanceHash]
 	Evidence     *Evidence     `json:"evidence,omitempty"`
+	Former       []string      `json:"former_tests,omitempty"` // its own test files from before a person changed what it is to be: they may change with it
 }
 
 // Next selects the feature to work on: the one in progress, else one that was

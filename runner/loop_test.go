@@ -81,7 +81,6 @@ var spaces = []namedSpace{
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
 	{"the spec changes", space{features: 2, attempts: 1, perSession: 2, changes: 1, outcomes: 2}},
 	{"the spec changes, and a crash", space{features: 1, attempts: 1, perSession: 2, crashes: 1, changes: 1, outcomes: 1}},
-	{"the spec changes under work", space{features: 1, attempts: 1, perSession: 2, stops: 1, changes: 1, outcomes: 9, testFirst: true}},
 	{"the spec is unclear", space{features: 1, attempts: 1, perSession: 1, changes: 1, unclear: 1, outcomes: 1}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }

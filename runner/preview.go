@@ -50,7 +50,7 @@ func (s *Session) Preview(ctx context.Context) (Outlook, error) {
 			o.State = o.State.planned(rows, s.Spec)
 		} else {
 			o.State.Approved = o.State.Approved && !s.plans(st)
-			o.State = o.State.resynced(rows, s.Spec)
+			o.State = o.State.Resynced(rows, s.Spec)
 		}
 	}
 	switch f, more := o.State.Next(s.Config.AttemptsPerFeature); {

@@ -38,13 +38,16 @@ func (y Sync) String() string {
 // changed says that a person changed what the feature list was drawn up from
 // since this loop took it up: their own list, where there is one, else the spec.
 func (s *Session) changed(st State) bool {
-	if len(st.Features) == 0 || s.Spec.SHA256 == "" && s.Spec.List == "" {
-		return false
+	return len(st.Features) > 0 && (s.Spec.SHA256 != "" || s.Spec.List != "") && !st.From(s.Spec)
+}
+
+// From says whether the feature list is the one that spec, or a person's own
+// list, asks for.
+func (st State) From(spec Spec) bool {
+	if spec.List != "" {
+		return spec.List == st.Spec.List
 	}
-	if s.Spec.List != "" {
-		return s.Spec.List != st.Spec.List
-	}
-	return s.Spec.SHA256 != st.Spec.SHA256
+	return spec.SHA256 == st.Spec.SHA256
 }
 
 // plans says that a feature list has to be drawn up, or drawn up anew, by
@@ -69,7 +72,7 @@ func (s *Session) resync(ctx, tidy context.Context, st State) (State, error) {
 		return st, s.stopped(ctx, fmt.Errorf("take up what was changed in %s: %w", s.Spec.ruling(), err))
 	}
 	st.Approved = st.Approved && !s.plans(st)
-	st = st.resynced(rows, s.Spec)
+	st = st.Resynced(rows, s.Spec)
 	last := st.Syncs[len(st.Syncs)-1]
 	if st, err = s.save(tidy, st, fmt.Sprintf("take up what was changed in %s: %v", s.Spec.ruling(), last)); err != nil {
 		return st, err
@@ -87,12 +90,12 @@ func (p Spec) ruling() string {
 	return p.Source
 }
 
-// resynced takes up a list that is drawn up anew from spec. What is asked for in
+// Resynced takes up a list that is drawn up anew from spec. What is asked for in
 // other words or steps is to be done again, with attempts as for a new feature,
 // and its acceptance frozen as it is now; what is no longer in it is kept, as
 // deprecated, and left alone; anything else stays as it is. So only a person's
 // change of the spec changes what a feature is measured by.
-func (st State) resynced(rows []Row, spec Spec) State {
+func (st State) Resynced(rows []Row, spec Spec) State {
 	y := Sync{Serial: st.Serial + 1, Spec: spec}
 	listed := map[string]bool{}
 	var all []Feature
@@ -105,7 +108,7 @@ func (st State) resynced(rows []Row, spec Spec) State {
 			f = Feature{r, Progress{Status: Todo, Frozen: r.AcceptanceHash()}}
 			y.Added = append(y.Added, r.ID)
 		case f.Row.substance() != r.substance() || f.Status == Deprecated:
-			f = f.again(r)
+			f = f.again(r, st.ownTests(f))
 			y.Changed = append(y.Changed, r.ID)
 		case f.Status != Complete: // of one that is, the row stays as it was proved
 			f.Row = r
@@ -133,8 +136,22 @@ func (st State) resynced(rows []Row, spec Spec) State {
 	return st
 }
 
-// again is the feature with another row, to be done anew.
-func (f Feature) again(r Row) Feature {
+// ownTests are the test files that f was proved with and no other feature was.
+func (st State) ownTests(f Feature) []string {
+	if f.Evidence == nil {
+		return f.Former
+	}
+	return slices.DeleteFunc(slices.Clone(f.Evidence.Tests), func(file string) bool {
+		return slices.ContainsFunc(st.Features, func(o Feature) bool {
+			return o.ID != f.ID && o.Evidence != nil && slices.Contains(o.Evidence.Tests, file)
+		})
+	})
+}
+
+// again is the feature with another row, to be done anew. Its own tests say what
+// it was to be before, and may change with it.
+func (f Feature) again(r Row, own []string) Feature {
+	f.Former = own
 	f.Row, f.Frozen = r, r.AcceptanceHash()
 	f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""
 	f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0

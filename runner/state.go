@@ -292,7 +292,7 @@ func (st State) demoted(broken []Broken) State {
 			f.Failures++
 			f.Extra = f.Attempts // as many as the config allows, from now on
 			f.Status, f.SecondChance, f.Outcome = Todo, false, Failed
-			f.Commit, f.Evidence, f.Note = "", nil, legible(b.Why, noteBytes)
+			f.Commit, f.Evidence, f.Former, f.Note = "", nil, nil, legible(b.Why, noteBytes)
 			if f.Demotions > most {
 				f.Status = Quarantined
 			}

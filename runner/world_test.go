@@ -26,6 +26,7 @@ type world struct {
 	changes int // of the spec, still allowed
 	unclear int // sessions that may still find the spec unclear
 	spec    int // how often it was changed
+	own     Spec
 	clock   time.Time
 
 	remote struct {
@@ -255,7 +256,7 @@ func (w *world) onlyByPerson(next State) {
 // wants is the spec as a person has it now.
 func (w *world) wants() Spec {
 	if w.space.changes == 0 {
-		return Spec{}
+		return w.own
 	}
 	return Spec{Source: "SPEC.md", SHA256: fmt.Sprint("spec", w.spec), Commit: "base"}
 }

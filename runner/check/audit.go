@@ -108,9 +108,10 @@ func (g *Gates) change(ctx context.Context, j *judgement, paths []string) (audit
 	parent, known := g.parents[j.Parent]
 	g.mu.Unlock()
 	if known && j.ran != nil {
-		in.CasesBefore, in.CasesNow = casesRun(parent, *j.ran)
+		in.CasesBefore, in.CasesNow = casesRun(j.earlier(parent), *j.ran)
 	}
 	in.Changes, err = g.differences(ctx, j.Parent, j.Tree, paths)
+	in.Changes = j.asNew(in.Changes)
 	return in, err
 }
 

@@ -360,7 +360,7 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) 
 	green := g.greens
 	g.mu.Unlock()
 	if ok {
-		return r, nil
+		return j.earlier(r), nil
 	}
 	if green != nil {
 		// The parent is most often the tree that was green last, committed.
@@ -379,7 +379,7 @@ func (g *Gates) parent(ctx context.Context, j *judgement) (suite.Report, error) 
 	g.mu.Lock()
 	g.parents[j.Parent] = r
 	g.mu.Unlock()
-	return r, nil
+	return j.earlier(r), nil
 }
 
 func (g *Gates) testParent(ctx context.Context, parent string) (suite.Report, error) {

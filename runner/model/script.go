@@ -42,8 +42,8 @@ type failure struct {
 // key names a conversation of the script, from its first line: what precedes
 // the number of the turn in an entry's name.
 var (
-	entryKey = regexp.MustCompile(`^(?:plan(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
-	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
+	entryKey = regexp.MustCompile(`^(?:(?:plan|change)(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
+	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan|change)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
 )
 
 // conversation is the key that the first line of a user message names, and the
@@ -61,7 +61,7 @@ func conversation(content string) (key string, turn int, ok bool) {
 	case m == nil:
 		return "", 0, false
 	case m[1] != "":
-		return "plan" + round(m[2]), 1, true
+		return m[1] + round(m[2]), 1, true
 	case m[3] != "":
 		return m[3] + "/" + m[4], 1, true
 	}
@@ -107,7 +107,7 @@ func (s script) entry(name, body string, line int) error {
 	arg = strings.TrimSpace(arg)
 	number := path.Base(key)
 	if n, err := strconv.Atoi(number); err != nil || n < 1 || strconv.Itoa(n) != number || !entryKey.MatchString(strings.TrimSuffix(key, "/"+number)) {
-		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn>, plan[-<round>]/<turn> compact/<feature>/<turn> or review/<feature>/<turn>", key)
+		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn>, plan[-<round>]/<turn>, change[-<round>]/<turn>, compact/<feature>/<turn> or review/<feature>/<turn>", key)
 	}
 	t := s[key]
 	if t == nil {

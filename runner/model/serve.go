@@ -42,6 +42,7 @@ const scriptCode = "script"
 //
 //	<feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn> <verb> [argument]
 //	plan[-<round>]/<turn> <verb> [argument]
+//	change[-<round>]/<turn> <verb> [argument]
 //	compact/<feature>/<turn> <verb> [argument]
 //
 // after the last [loop] line of the question and the number of replies since.

@@ -22,6 +22,10 @@ type past struct {
 type change struct {
 	hash   string
 	serial int
+	spec   runner.Spec      // that its list is from
+	synced bool             // it says that it took up for the feature what a person changed
+	before runner.Spec      // that the list of the transaction before it is from
+	list   []runner.Feature // of the transaction before it
 }
 
 // A saved is the transaction that completed a feature.
@@ -31,8 +35,8 @@ type saved struct {
 	over   bool // an older one was met that has not
 }
 
-// history walks the transactions: none of them may have changed an acceptance,
-// and each feature became complete in the one that its evidence names.
+// history walks the transactions: none of them may have changed an acceptance
+// but one that took up what a person changed, and each feature became complete in the one that its evidence names.
 func (p *prover) history(ctx context.Context) error {
 	p.past = past{frozen: map[string][]change{}, done: map[string]saved{}}
 	n, seen := 0, p.Seen == ""
@@ -62,10 +66,16 @@ func (p *prover) history(ctx context.Context) error {
 func (p *prover) remember(st runner.State, code string) {
 	for _, f := range st.Features {
 		changes := p.past.frozen[f.ID]
-		if n := len(changes); n > 0 && changes[n-1].hash == f.Frozen {
-			changes[n-1].serial = st.Serial
-		} else {
-			changes = append(changes, change{f.Frozen, st.Serial})
+		if n := len(changes); n == 0 || changes[n-1].hash != f.Frozen {
+			if n > 0 {
+				changes[n-1].before, changes[n-1].list = st.Spec, st.Features
+			}
+			changes = append(changes, change{hash: f.Frozen})
+		}
+		last := &changes[len(changes)-1]
+		last.serial, last.spec, last.synced = st.Serial, st.Spec, false
+		if n := len(st.Syncs); n > 0 && st.Syncs[n-1].Serial == st.Serial {
+			last.synced = slices.Contains(st.Syncs[n-1].Changed, f.ID)
 		}
 		p.past.frozen[f.ID] = changes
 		done := p.past.done[f.ID]
@@ -99,13 +109,23 @@ func (p *prover) evidence(ctx context.Context) error {
 }
 
 // kept holds what is kept of one feature against the state and the history.
-func (p *prover) kept(f runner.Feature) {
+func (p *prover) kept(ctx context.Context, f runner.Feature) error {
 	says := "its record belongs to the chain, and all its files are as they were kept."
 	if f.Evidence.Record == "" {
 		says = "it was proved by a version that kept no records; its files are as they were kept."
 	}
 	p.prove(f.ID, "evidence", says, append(p.flaws[f.ID], p.misdated(f)...))
-	p.prove(f.ID, "agreed", p.agreed(f), p.unfrozen(f))
+	against, unknown, err := p.unfrozen(ctx, f)
+	if err != nil {
+		return err
+	}
+	if len(against) == 0 && unknown.Result != "" {
+		unknown.Feature, unknown.Name = f.ID, "agreed"
+		p.say(unknown)
+		return nil
+	}
+	p.prove(f.ID, "agreed", p.agreed(f), against)
+	return nil
 }
 
 // misdated says what of a feature's record does not agree with the transaction
@@ -128,27 +148,6 @@ func (p *prover) misdated(f runner.Feature) []error {
 		return []error{fmt.Errorf("record %d is about commit %.7s, but its transaction speaks of %.7s", r.Number, r.Commit, done.code)}
 	}
 	return nil
-}
-
-func (p *prover) agreed(f runner.Feature) string {
-	since := 0
-	if c := p.past.frozen[f.ID]; len(c) > 0 {
-		since = c[len(c)-1].serial
-	}
-	if len(f.Acceptance) == 0 {
-		return fmt.Sprintf("it has no acceptance, and had none when it was drawn up (transaction %d).", since)
-	}
-	return fmt.Sprintf("its acceptance (%s, sha256 %.12s) is that of transaction %d, which drew it up.", plural(len(f.Acceptance), "step"), f.Frozen, since)
-}
-
-// unfrozen says where a feature's acceptance was changed after it was drawn up.
-func (p *prover) unfrozen(f runner.Feature) []error {
-	var against []error
-	changes := p.past.frozen[f.ID]
-	for i, c := range changes[:max(0, len(changes)-1)] {
-		against = append(against, fmt.Errorf("its acceptance was changed in transaction %d, from sha256 %.12s to %.12s, after it was frozen", c.serial, changes[i+1].hash, c.hash))
-	}
-	return against
 }
 
 // record is the record of a feature's evidence.
@@ -247,7 +246,7 @@ func (p *prover) foreign(ctx context.Context) (n int, against []error, err error
 	for _, r := range p.records {
 		known[r.Commit] = true
 	}
-	for _, f := range p.complete() {
+	for _, f := range p.state.Features { // those that are not asked for any more were proved as well
 		known[f.Commit] = true
 	}
 	for id := p.Found.Work; id != p.state.Base.Commit; n++ {

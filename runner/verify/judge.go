@@ -13,7 +13,9 @@ import (
 // the acceptance of today, which are those of then.
 func (p *prover) features(ctx context.Context) error {
 	for _, f := range p.complete() {
-		p.kept(f)
+		if err := p.kept(ctx, f); err != nil {
+			return err
+		}
 		there, err := p.code(ctx, f)
 		if err != nil {
 			return err

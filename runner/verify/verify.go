@@ -59,6 +59,7 @@ type Gates interface {
 type Options struct {
 	Repo     Repo
 	Gates    Gates        // nil: what is recorded is looked at, and nothing run
+	Shelf    Shelf        // nil: changes of a spec cannot be told from forged ones
 	Found    runner.Found // as Repo has loaded it
 	Features []string     // to judge again; none: all that are complete
 	Seen     string       // begins the id of a state commit, or the sha256 of a state, that must still be there; "": none is known
