@@ -113,7 +113,7 @@ func planPlace(ctx context.Context, env environment, f *flags, c config, p place
 		if err := errors.Join(c.missing()...); err != nil {
 			return res, usage(err)
 		}
-		client, err := s.model(ctx, env, c)
+		client, err := s.models(ctx, env, c, runner.ByPerson, runner.Found{}, func(e runner.Event) { fmt.Fprintln(env.stderr, logLine(e.Text)) })
 		if err != nil {
 			return res, err
 		}
