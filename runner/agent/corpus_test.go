@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // A badCall is the arguments of a call as models spoil them: what is done for
@@ -208,4 +211,33 @@ func alikeBut(a, b string) bool {
 		}, strings.NewReplacer(`\n`, "", `\t`, "", `\u000a`, "", `\u0009`, "").Replace(s))
 	}
 	return letters(a) == letters(b)
+}
+
+// What a phase starts lives by the context of its calls, which is over when the
+// phase is, and goes by the view that its results are part of.
+func TestCallsEndWithTheirPhase(t *testing.T) {
+	var begun []context.Context
+	a, _, _ := open(t, map[string]Reply{
+		"tests/1": calls(call("shell", `{"command":"serve"}`), done),
+	}, map[string]func(context.Context, Call) string{"shell": func(ctx context.Context, _ Call) string {
+		begun = append(begun, ctx)
+		if ctx.Err() != nil {
+			t.Error("over before it began")
+		}
+		return "exit 0"
+	}})
+	if _, err := a.Work(t.Context(), task(runner.Tests, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if len(begun) != 1 || begun[0].Err() == nil {
+		t.Errorf("%d calls, and the phase's end did not end them", len(begun))
+	}
+	was := a.views
+	if was == 0 {
+		t.Error("the first conversation has no view")
+	}
+	p := &phase{a: a, c: &conversation{}, t: task(runner.Tests, 0)}
+	if p.masked(nil, 1); a.views == was {
+		t.Error("results were dropped, and the view is the same")
+	}
 }
