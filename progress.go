@@ -73,7 +73,7 @@ func sentence(e runner.Event) string {
 	switch e.Step {
 	case "initialize":
 		return "session starts: " + e.Text
-	case "outlook", "model":
+	case "outlook", "model", "thrift":
 		return e.Text
 	case "warm":
 		return "preparing Go's build caches; the first time it takes minutes"

@@ -194,7 +194,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	s.close = append(s.close, tools.Close)
-	planner, err := plan.Open(spec.options(c, client))
+	asking := spec.options(c, client)
+	asking.Price = client.Price
+	planner, err := plan.Open(asking)
 	if err != nil {
 		return nil, err
 	}

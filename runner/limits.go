@@ -66,6 +66,7 @@ func (c LoopConfig) purse(st State) Purse {
 		Tokens: max(0, c.TokenBudget-st.Spent.Tokens),
 		Cost:   max(0, c.CostBudget-st.Spent.Cost),
 		Capped: c.CostBudget > 0,
+		Budget: c.TokenBudget, CostBudget: c.CostBudget,
 	}
 }
 
@@ -105,11 +106,11 @@ func (c LoopConfig) reached(ctx context.Context, st State, completed int) error 
 	case p.Tokens == 0:
 		return &StopError{Reason: TokenBudget, Err: fmt.Errorf("all %d tokens are spent", c.TokenBudget)}
 	case p.Capped && p.Cost == 0:
-		return &StopError{Reason: CostBudget, Err: fmt.Errorf("all of %v is spent", c.CostBudget)}
+		return &StopError{Reason: CostBudget, Err: fmt.Errorf("all of $%.2f is spent", c.CostBudget.Dollars())}
 	case completed >= c.FeaturesPerSession:
 		return &StopError{Reason: FeaturesPerSession}
 	}
-	return nil
+	return p.affords(st)
 }
 
 // cause is the reason for which ctx ended.

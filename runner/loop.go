@@ -208,6 +208,9 @@ func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, e
 		}
 	}
 	s.notify(st, Event{Step: "checkpoint", Feature: f.ID, Attempt: st.Wip.Attempt, Text: f.Description})
+	if p := s.Config.purse(st); p.Lean() {
+		s.notify(st, Event{Step: "thrift", Feature: f.ID, Text: "more than 80 % of a budget is spent: conversations are kept shorter, a cheaper fallback-model is preferred, and no feature is begun that what is left would not pay on average"})
+	}
 	if err := s.Repo.Restore(ctx, st.Wip.Commit); err != nil {
 		return st, fmt.Errorf("lay out %s: %w", short(st.Wip.Commit), err)
 	}

@@ -89,14 +89,6 @@ type Planner interface {
 	Plan(ctx context.Context, old []Feature, p Purse) ([]Row, Usage, error)
 }
 
-// A Purse is what may still be spent. Whoever calls a model checks it before
-// each call; nothing may be charged beyond it but the last call's overdraft.
-type Purse struct {
-	Tokens int64 // left of the loop's token budget
-	Cost   Money // left of the cost budget
-	Capped bool  // there is a cost budget
-}
-
 // An Agent works on one phase of an attempt. It changes the work tree and
 // nothing else.
 type Agent interface {

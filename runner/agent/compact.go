@@ -83,7 +83,7 @@ func (p *phase) summarise(ctx context.Context) (summary, error) {
 	}
 	ask := Message{Role: User, Content: fmt.Sprintf("[loop] compact feature=%s\n%s", p.t.Feature.ID, summaryPrompt)}
 	p.record(ask)
-	r, err := p.a.o.Model.Complete(ctx, Request{Messages: append(slices.Clip(p.c.msgs), ask), Tools: p.a.specs, MaxOut: min(mostSummary, p.a.o.MaxOut)})
+	r, err := p.a.o.Model.Complete(ctx, p.request(append(slices.Clip(p.c.msgs), ask), min(mostSummary, p.a.o.MaxOut)))
 	p.claim.Usage = p.claim.Usage.Plus(r.Usage)
 	if err != nil {
 		return summary{}, err

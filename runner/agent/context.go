@@ -77,7 +77,7 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 // that the session is over. A mask that would free next to nothing is not worth
 // the provider's cache and waits.
 func (p *phase) makeRoom(ctx context.Context) error {
-	window, bands := p.a.o.Model.Window(), p.a.o.Bands
+	window, bands := p.window(), p.a.o.Bands
 	if window <= 0 {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (p *phase) masked(msgs []Message, freed int) {
 
 // full is the remark that the window fills, made once.
 func (p *phase) full(more int) string {
-	window := p.a.o.Model.Window()
+	window := p.window()
 	c := *p.c
 	n := c.estimate() + more/3
 	if window <= 0 || p.c.warned || n*100 < window*p.a.o.Bands.Warn {

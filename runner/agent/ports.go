@@ -35,8 +35,12 @@ type Model interface {
 type Request struct {
 	Messages []Message
 	Tools    []ToolSpec
-	MaxOut   int  // most tokens of the reply
-	Thrift   bool // the budget is nearly spent: a cheaper model may answer, if there is one
+	MaxOut   int // most tokens of the reply
+	Tokens   int // of the messages and tools, by estimate
+	// Purse is what may be spent, on requests that are repeated too; nil: no
+	// limit.
+	Purse  *runner.Purse
+	Thrift bool // the budget is nearly spent: a cheaper model may answer, if there is one
 }
 
 // A Message is one entry of the conversation.

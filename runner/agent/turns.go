@@ -78,7 +78,7 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 			return Reply{}, err
 		}
 		sent := slices.Clip(p.c.msgs)
-		r, err := p.a.o.Model.Complete(ctx, Request{Messages: sent, Tools: p.a.specs, MaxOut: p.a.o.MaxOut})
+		r, err := p.a.o.Model.Complete(ctx, p.request(sent, p.a.o.MaxOut))
 		p.used, p.claim.Usage = r.Usage, p.claim.Usage.Plus(r.Usage)
 		switch stop, _ := errors.AsType[*runner.StopError](err); {
 		case err == nil:
@@ -104,26 +104,35 @@ func (p *phase) ask(ctx context.Context) (Reply, error) {
 // next is the most that the next call can use.
 func (p *phase) next() int64 { return int64(p.c.estimate() + p.a.o.MaxOut) }
 
+// left is what may still be spent.
+func (p *phase) left() runner.Purse { return p.t.Purse.After(p.claim.Usage) }
+
 // afford says whether the purse holds enough for the next call.
 func (p *phase) afford() error {
-	left := p.t.Purse.Tokens - p.claim.Usage.Tokens
-	if n := p.next(); n > left {
-		return &runner.StopError{Reason: runner.TokenBudget, Err: fmt.Errorf("the next call may take %d tokens, %d are left", n, max(0, left))}
-	}
-	if !p.t.Purse.Capped {
-		return nil
-	}
 	var price runner.Money
 	if p.a.o.Price != nil {
 		price = p.a.o.Price(p.c.estimate(), p.a.o.MaxOut)
 	}
-	if money := p.t.Purse.Cost - p.claim.Usage.Cost; money <= 0 || price > money {
-		return &runner.StopError{Reason: runner.CostBudget, Err: fmt.Errorf("the next call may cost $%.4f, $%.4f are left", dollars(price), dollars(max(0, money)))}
-	}
-	return nil
+	return p.left().Holds(p.next(), price)
 }
 
-func dollars(m runner.Money) float64 { return float64(m) / float64(runner.Dollar) }
+// request is the next call of the conversation.
+func (p *phase) request(msgs []Message, maxOut int) Request {
+	left := p.left()
+	return Request{Messages: msgs, Tools: p.a.specs, MaxOut: maxOut, Tokens: p.c.estimate(), Purse: &left, Thrift: p.t.Purse.Lean()}
+}
+
+// window is the part of the model's window that the conversation may fill. Where
+// the budget is nearly spent that is half of it, but never so little that
+// conversations would begin anew all the time.
+func (p *phase) window() int {
+	const least = 64_000
+	window := p.a.o.Model.Window()
+	if p.t.Purse.Lean() {
+		return max(window/2, min(window, least))
+	}
+	return window
+}
 
 // act does what the reply asks for. over says that the phase has ended.
 func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
@@ -190,6 +199,10 @@ func (p *phase) remarks(results []string, circles []finding) (text string, over 
 	}
 	if left := p.a.o.Turns - p.turn; left == 5 {
 		all = append(all, fmt.Sprintf("%d turns are left in this phase. Bring it to an end: ask for verification of what holds, or write notes for whoever goes on.", left))
+	}
+	if p.t.Purse.Lean() && !p.nudged["thrift"] {
+		p.nudged["thrift"] = true
+		all = append(all, "More than 80 % of the budget is spent. Be sparing: narrow reads, small edits, no detours.")
 	}
 	if n := p.next(); !p.nudged["purse"] && p.t.Purse.Tokens-p.claim.Usage.Tokens < 4*n {
 		p.nudged["purse"] = true

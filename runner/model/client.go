@@ -181,6 +181,9 @@ func (c *Client) Complete(ctx context.Context, r agent.Request) (agent.Reply, er
 func (c *Client) pursue(ctx context.Context, r agent.Request, spent runner.Usage, trial bool) (agent.Reply, *fault, error) {
 	var p patience
 	for mended := 0; ; {
+		if err := c.reserve(r, spent); err != nil {
+			return agent.Reply{Usage: spent}, nil, err
+		}
 		how := c.manner()
 		reply, f := c.once(ctx, r, how, p.plain())
 		spent = spent.Plus(reply.Usage)
@@ -196,6 +199,16 @@ func (c *Client) pursue(ctx context.Context, r agent.Request, spent runner.Usage
 			return agent.Reply{Usage: spent}, f, err
 		}
 	}
+}
+
+// reserve sees to it that one more request fits into the purse, at the full
+// price of all that it can take: a reply that is cut is charged as well.
+func (c *Client) reserve(r agent.Request, spent runner.Usage) error {
+	if r.Purse == nil {
+		return nil
+	}
+	in, out := int64(r.Tokens), int64(r.MaxOut)
+	return r.Purse.After(spent).Holds(in+out, c.price.most(in, out))
 }
 
 // pause waits before the next request after f; else err says why there is none.

@@ -38,8 +38,12 @@ type Options struct {
 	Features     []byte
 	FeaturesName string // where Features came from, for people
 	Ask          Asker  // not needed with Features
-	Min, Max     int    // how many features; 0: 1 and 60
-	RepoMap      string // what is in the repository already, if anything
+
+	// Price is the most that a question of so many tokens in and out can cost;
+	// nil: not known.
+	Price    func(in, out int) runner.Money
+	Min, Max int    // how many features; 0: 1 and 60
+	RepoMap  string // what is in the repository already, if anything
 	// Acceptance says that every row must bring acceptance steps, because
 	// nothing will count as complete without a browser (e2e: required).
 	Acceptance bool
@@ -141,10 +145,11 @@ func (p *Planner) Plan(ctx context.Context, old []runner.Feature, purse runner.P
 		wrong  []string
 	)
 	for round := range repairs + 1 {
-		if err := afford(purse, spent); err != nil {
+		prompt := p.prompt(old, round, answer, wrong)
+		if err := p.afford(purse, spent, len(instructions)+len(prompt)); err != nil {
 			return nil, spent, err
 		}
-		text, used, err := p.o.Ask.Ask(ctx, instructions, p.prompt(old, round, answer, wrong))
+		text, used, err := p.o.Ask.Ask(ctx, instructions, prompt)
 		spent = spent.Plus(used)
 		if err != nil {
 			return nil, spent, fmt.Errorf("plan %s: %w", p.o.Source, err)
@@ -196,15 +201,18 @@ func (p *Planner) mistakes(rows []runner.Row, old ...runner.Feature) []string {
 	return wrong
 }
 
-// afford checks the purse before a call.
-func afford(p runner.Purse, spent runner.Usage) error {
-	switch {
-	case p.Tokens <= spent.Tokens:
-		return &runner.StopError{Reason: runner.TokenBudget, Err: errors.New("nothing is left to plan with")}
-	case p.Capped && p.Cost <= spent.Cost:
-		return &runner.StopError{Reason: runner.CostBudget, Err: errors.New("nothing is left to plan with")}
+// reserved is how many tokens of an answer a question reserves. How long it may
+// be is not limited; longer ones are rare.
+const reserved = 8192
+
+// afford reserves a question of so many bytes before it is put.
+func (p *Planner) afford(purse runner.Purse, spent runner.Usage, bytes int) error {
+	in := bytes / 3
+	var price runner.Money
+	if p.o.Price != nil {
+		price = p.o.Price(in, reserved)
 	}
-	return nil
+	return purse.After(spent).Holds(int64(in+reserved), price)
 }
 
 // bullets lists lines, but not so many that nobody reads them.

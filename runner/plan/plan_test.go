@@ -168,14 +168,15 @@ func TestPlanSpendsNoMoreThanThereIs(t *testing.T) {
 		reason runner.Reason
 	}{
 		"no tokens":           {runner.Purse{}, 0, runner.TokenBudget},
-		"tokens for one":      {runner.Purse{Tokens: 100}, 1, runner.TokenBudget},
-		"tokens for two":      {runner.Purse{Tokens: 101}, 2, runner.TokenBudget},
-		"no money":            {runner.Purse{Tokens: 1000, Capped: true}, 0, runner.CostBudget},
-		"money for one":       {runner.Purse{Tokens: 1000, Capped: true, Cost: runner.Dollar / 100}, 1, runner.CostBudget},
-		"no cap on the money": {runner.Purse{Tokens: 1000}, 3, ""},
+		"not enough for one":  {runner.Purse{Tokens: reserved}, 0, runner.TokenBudget},
+		"tokens for one":      {runner.Purse{Tokens: reserved + 2000}, 1, runner.TokenBudget},
+		"no money":            {runner.Purse{Tokens: 1e6, Capped: true}, 0, runner.CostBudget},
+		"money for one":       {runner.Purse{Tokens: 1e6, Capped: true, Cost: 5*runner.Dollar/100 + 1}, 1, runner.CostBudget},
+		"no cap on the money": {runner.Purse{Tokens: 1e6}, 3, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, f := planner(t, "no", "no", "no")
+			p.o.Price = func(in, out int) runner.Money { return 5 * runner.Dollar / 100 } // an answer costs one
 			_, used, err := p.Plan(t.Context(), nil, tt.purse)
 			stop, ok := errors.AsType[*runner.StopError](err)
 			if ok != (tt.reason != "") || ok && stop.Reason != tt.reason || len(f.prompts) != tt.asked || used.Calls != tt.asked {
