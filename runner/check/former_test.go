@@ -13,7 +13,7 @@ import (
 // TestFormer says which tests may change with a feature that a person changed:
 // its own, and no other's.
 func TestFormer(t *testing.T) {
-	report := suite.Report{Cases: []suite.Case{{File: "test/a.test.js", Name: "a"}, {File: "test/b.test.js", Name: "b"}, {File: "test/shared.test.js", Name: "s"}}}
+	report := suite.Report{Cases: []suite.Case{{File: "test/a.test.js", Name: "a"}, {File: "test/b.test.js", Name: "b"}, {File: "test/shared.test.js", Name: "s"}, {File: "test/base.test.js", Name: "nobody's"}}}
 	text := audit.File{Mode: audit.Regular, Data: []byte("x")}
 	changes := []audit.Change{{Path: "test/a.test.js", Before: text, After: text}, {Path: "test/b.test.js", Before: text}, {Path: "page.js", Before: text, After: text}}
 	other := runner.Feature{Row: runner.Row{ID: "b-001"}, Progress: runner.Progress{Evidence: &runner.Evidence{Tests: []string{"test/b.test.js", "test/shared.test.js"}}}}
@@ -34,9 +34,9 @@ func TestFormer(t *testing.T) {
 		cases  []string
 		before []bool // of changes: the file was there
 	}{
-		{nil, []string{"a", "b", "s"}, []bool{true, true, true}},
-		{[]string{"test/a.test.js"}, []string{"b", "s"}, []bool{false, true, true}},
-		{[]string{"test/a.test.js", "test/shared.test.js", "test/b.test.js"}, []string{"b", "s"}, []bool{false, true, true}},
+		{nil, []string{"a", "b", "s", "nobody's"}, []bool{true, true, true}},
+		{[]string{"test/a.test.js"}, []string{"b", "s", "nobody's"}, []bool{false, true, true}},
+		{[]string{"test/a.test.js", "test/shared.test.js", "test/b.test.js"}, []string{"b", "s", "nobody's"}, []bool{false, true, true}},
 	} {
 		j := judge(tt.former...)
 		var before []bool
@@ -47,7 +47,7 @@ func TestFormer(t *testing.T) {
 			t.Errorf("%q: %s", tt.former, diff)
 		}
 	}
-	if len(report.Cases) != 3 || changes[0].Before.Mode != audit.Regular {
+	if len(report.Cases) != 4 || changes[0].Before.Mode != audit.Regular {
 		t.Error("what was given was changed")
 	}
 }
