@@ -25,7 +25,8 @@ lint:
 	@go tool -modfile=tools/lint/go.mod golangci-lint run ./...
 
 bench: setup
-	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/model ./runner/repo ./runner/sandbox ./runner/browser ./runner/tool
+	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/model ./runner/sandbox ./runner/browser ./runner/tool
+	@go test -run '^$$' -bench . -benchtime 5x -timeout 180m ./runner/repo
 
 image:
 	@sh tools/image.sh

@@ -1,175 +1,386 @@
 package repo
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 )
 
+// sizes are the trees that the benchmarks look at: all of them with BENCH=full,
+// which takes hours on a busy machine, else what a few minutes are enough for.
+func sizes() []size {
+	if os.Getenv("BENCH") == "full" {
+		changes := []int{0, 1, 10, 1000}
+		return []size{
+			{1000, 0, changes}, {1000, 50_000, changes}, {50_000, 0, changes}, {50_000, 50_000, changes},
+			{200_000, 0, changes}, {200_000, 50_000, changes},
+		}
+	}
+	return []size{{1000, 0, []int{0, 10, 1000}}, {10_000, 10_000, []int{0, 10, 1000}}}
+}
+
+type size struct {
+	files, ignored int
+	changes        []int // how many files change from one checkpoint to the next
+}
+
+func (s size) String() string {
+	if s.ignored > 0 {
+		return fmt.Sprintf("%d files and %d ignored", s.files, s.ignored)
+	}
+	return fmt.Sprintf("%d files", s.files)
+}
+
 // A race is a benchmark in which we and the git command line do the same work
 // in turns, on files of their own, so that a busy machine slows down both. It
-// reports git/ours, in time and in processor time: above 1 we are faster.
+// reports ours/git, in time and in processor time, of the medians: below 1 we
+// are faster.
 type race struct {
-	ours, git         time.Duration
-	oursCPU, gitCPU   time.Duration
-	rounds            int
 	prepare, us, them func(round int)
 }
 
-func (r *race) run(b *testing.B) {
+// What one side took, round by round.
+type took struct{ wall, cpu []time.Duration }
+
+func (k *took) add(b *testing.B, do func()) {
 	b.Helper()
+	start, cpu := time.Now(), used(b)
+	do()
+	k.wall = append(k.wall, time.Since(start))
+	k.cpu = append(k.cpu, used(b)-cpu)
+}
+
+func (r race) run(b *testing.B) {
+	b.Helper()
+	var ours, git took
 	for b.Loop() {
 		b.StopTimer()
-		r.prepare(r.rounds)
-		start, cpu := time.Now(), used(b, syscall.RUSAGE_CHILDREN)
-		r.them(r.rounds)
-		r.git += time.Since(start)
-		r.gitCPU += used(b, syscall.RUSAGE_CHILDREN) - cpu
-		start, cpu = time.Now(), used(b, syscall.RUSAGE_SELF)+used(b, syscall.RUSAGE_CHILDREN)
+		round := len(git.wall)
+		r.prepare(round)
+		git.add(b, func() { r.them(round) })
 		b.StartTimer()
-		r.us(r.rounds)
-		r.ours += time.Since(start)
-		r.oursCPU += used(b, syscall.RUSAGE_SELF) + used(b, syscall.RUSAGE_CHILDREN) - cpu
-		r.rounds++
+		ours.add(b, func() { r.us(round) })
 	}
-	b.ReportMetric(float64(r.git)/float64(r.ours), "git/ours")
-	b.ReportMetric(float64(r.gitCPU)/float64(r.oursCPU), "git/ours-cpu")
-	b.ReportMetric(float64(r.oursCPU.Microseconds())/1000/float64(r.rounds), "cpu-ms/op")
+	b.ReportMetric(float64(median(ours.wall))/float64(median(git.wall)), "ours/git")
+	b.ReportMetric(float64(median(ours.cpu))/float64(median(git.cpu)), "ours/git-cpu")
+	b.ReportMetric(median(ours.cpu).Seconds()*1000, "cpu-ms/op")
 }
 
-func used(b *testing.B, who int) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(who, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+func median[T cmp.Ordered](of []T) T {
+	of = slices.Sorted(slices.Values(of))
+	return of[len(of)/2]
 }
 
-// large is a repository of n files in directories of about ten, laid out, and a
-// clone of it by git.
-func large(b *testing.B, n int) (r *Repo, base, clone string) {
+// used is the processor time of this process and of those that it started.
+func used(b *testing.B) time.Duration {
 	b.Helper()
-	files := map[string]string{}
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range n {
-		var text []byte
-		for range 20 + rnd.IntN(60) {
-			text = fmt.Appendf(text, "line %d of it\n", rnd.IntN(1000))
+	var sum time.Duration
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who, &u); err != nil {
+			b.Fatal(err)
 		}
-		files[name(i)] = string(text)
+		sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	r = open(b, bare(b, files))
-	base = load(b, r).Base.Commit
-	if err := r.Restore(b.Context(), base); err != nil {
+	return sum
+}
+
+// large is a repository of many files in directories of about ten, laid out,
+// and a clone of it by git.
+type large struct {
+	size
+
+	r           *Repo
+	base, clone string
+	round       int // of changes
+}
+
+func newLarge(b *testing.B, s size) *large {
+	b.Helper()
+	remote := bare(b, nil)
+	fill(b, remote, s.files)
+	r := open(b, remote)
+	l := &large{size: s, r: r, base: load(b, r).Base.Commit, clone: b.TempDir()}
+	if err := r.Restore(b.Context(), l.base); err != nil {
 		b.Fatal(err)
 	}
-	clone = b.TempDir()
-	git(b, clone, "clone", "-q", r.o.Remote, ".")
-	return r, base, clone
+	git(b, l.clone, "clone", "-q", remote, ".")
+	git(b, l.clone, "config", "gc.auto", "0") // it would run into somebody's round
+	for _, dir := range []string{r.Work(), l.clone} {
+		for i := range s.ignored {
+			write(b, dir, map[string]string{"node_modules/" + name(i): "ignored\n"})
+		}
+	}
+	return l
+}
+
+// fill commits files to a bare repository.
+func fill(b *testing.B, remote string, files int) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), "git", "fast-import", "--quiet")
+	cmd.Dir, cmd.Stderr = remote, os.Stderr
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Fprintf(in, "commit refs/heads/main\ncommitter Jane <jane@example.invalid> 1780000000 +0000\ndata 1\nx\n")
+	fmt.Fprintf(in, "M 100644 inline .gitignore\ndata 14\nnode_modules/\n\n")
+	for i := range files {
+		var text []byte
+		for line := range 20 + i%60 {
+			text = fmt.Appendf(text, "line %d of it\n", i*31+line)
+		}
+		fmt.Fprintf(in, "M 100644 inline %s\ndata %d\n%s\n", name(i), len(text), text)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func name(i int) string { return fmt.Sprintf("d%d/e%d/f%d.txt", i/100, i/10, i) }
 
-// change writes n of the files anew, other ones in each round.
-func change(b *testing.B, dir string, files, round, n int) {
+// change writes n of the files anew, other ones in each round and spread over
+// the tree.
+func (l *large) change(b *testing.B, n int) {
 	b.Helper()
+	l.round++
 	for k := range n {
-		text := fmt.Appendf(nil, "changed in round %d of %s, file %d\n", round, dir, k)
-		if err := os.WriteFile(filepath.Join(dir, name((round*n+k)%files)), text, 0o644); err != nil {
-			b.Fatal(err)
+		for _, dir := range []string{l.r.Work(), l.clone} {
+			text := fmt.Appendf(nil, "changed in round %d of %s, file %d\n", l.round, dir, k)
+			at := name((k*max(1, l.files/max(n, 1)) + l.round) % l.files)
+			if err := os.WriteFile(filepath.Join(dir, at), text, 0o644); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }
 
-func BenchmarkSnapshot(b *testing.B) {
-	for _, size := range []struct{ files, changed int }{{1000, 10}, {1000, 1000}, {20000, 10}} {
-		b.Run(fmt.Sprintf("%d of %d", size.changed, size.files), func(b *testing.B) {
-			r, base, clone := large(b, size.files)
-			(&race{
-				prepare: func(round int) {
-					change(b, r.Work(), size.files, round, size.changed)
-					change(b, clone, size.files, round, size.changed)
-				},
-				us: func(int) {
-					if _, err := r.Snapshot(b.Context(), base, "x"); err != nil {
-						b.Fatal(err)
+// commit records the clone's files with git as a person does.
+func (l *large) commit(b *testing.B) {
+	b.Helper()
+	git(b, l.clone, "add", "-A")
+	git(b, l.clone, "commit", "-qm", "x")
+}
+
+// snapshot records the work tree as the loop does: always on the same commit.
+func (l *large) snapshot(b *testing.B) string {
+	b.Helper()
+	s, err := l.r.Snapshot(b.Context(), l.base, "x")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s.Commit
+}
+
+// BenchmarkCheckpoint is a checkpoint in the running process beside git add -A
+// && git commit; of an unchanged tree, its name beside git status.
+func BenchmarkCheckpoint(b *testing.B) {
+	for _, s := range sizes() {
+		b.Run(s.String(), func(b *testing.B) {
+			l := newLarge(b, s)
+			l.snapshot(b)
+			git(b, l.clone, "status")
+			for _, n := range s.changes {
+				b.Run(fmt.Sprintf("%d changed", n), func(b *testing.B) {
+					r := race{prepare: func(int) { l.change(b, n) }, us: func(int) { l.snapshot(b) }, them: func(int) { l.commit(b) }}
+					if n == 0 {
+						r.us = func(int) {
+							if _, err := l.r.Tree(b.Context()); err != nil {
+								b.Fatal(err)
+							}
+						}
+						r.them = func(int) { git(b, l.clone, "status", "--porcelain") }
 					}
-				},
-				them: func(int) {
-					git(b, clone, "add", "-A")
-					git(b, clone, "write-tree")
-				},
-			}).run(b)
+					r.run(b)
+				})
+			}
+			b.Run("fresh process, 10 changed", func(b *testing.B) { l.fresh(b) })
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			runtime.KeepAlive(l.r)
+			b.Logf("%d MB of memory in use after it", m.HeapAlloc>>20)
 		})
 	}
 }
 
-func BenchmarkRestore(b *testing.B) {
-	for _, changed := range []int{10, 1000} {
-		b.Run(fmt.Sprintf("%d of 1000", changed), func(b *testing.B) {
-			r, base, clone := large(b, 1000)
-			change(b, r.Work(), 1000, 0, changed)
-			s, err := r.Snapshot(b.Context(), base, "x")
-			if err != nil {
-				b.Fatal(err)
-			}
-			change(b, clone, 1000, 0, changed)
-			git(b, clone, "commit", "-qam", "x")
-			ids, theirs := []string{base, s.Commit}, []string{base, git(b, clone, "rev-parse", "HEAD")}
-			(&race{
+// fresh is a checkpoint in a process that starts for it and finds the private
+// directory as another one left it.
+func (l *large) fresh(b *testing.B) {
+	var peak []int64
+	race{
+		prepare: func(int) { l.change(b, 10) },
+		them:    func(int) { l.commit(b) },
+		us:      func(int) { peak = append(peak, l.child(b, "snapshot")) },
+	}.run(b)
+	b.ReportMetric(float64(median(peak)>>10), "peak-MB")
+}
+
+// BenchmarkResume is the begin of a session that finds a private directory:
+// both branches read and checked, and the work tree laid, in a fresh process;
+// beside it git fetch and git reset --hard.
+func BenchmarkResume(b *testing.B) {
+	for _, s := range sizes() {
+		b.Run(s.String(), func(b *testing.B) {
+			l := newLarge(b, s)
+			begin(load(b, l.r)).save(b, l.r, l.snapshot(b), "")
+			race{
 				prepare: func(int) {},
-				us: func(round int) {
-					if err := r.Restore(b.Context(), ids[round%2]); err != nil {
-						b.Fatal(err)
-					}
+				them: func(int) {
+					git(b, l.clone, "fetch", "-q")
+					git(b, l.clone, "reset", "-q", "--hard")
 				},
-				them: func(round int) {
-					git(b, clone, "reset", "-q", "--hard", theirs[round%2])
-					git(b, clone, "clean", "-q", "-fd")
-				},
-			}).run(b)
+				us: func(int) { l.child(b, "resume") },
+			}.run(b)
 		})
 	}
 }
 
-func BenchmarkPush(b *testing.B) {
-	for _, kind := range []string{"path", "http"} {
-		b.Run(kind, func(b *testing.B) {
-			r, base, clone := large(b, 1000)
-			at := r.o.Remote
-			if kind == "http" {
-				at = serve(b, at).url
-				m, err := newRemote(at, Auth{"x-access-token", password})
-				if err != nil {
-					b.Fatal(err)
+// child runs this program once more, to do one thing to the repository, and
+// says how many kilobytes of memory it took at most.
+func (l *large) child(b *testing.B, what string) int64 {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	o, err := json.Marshal(childOptions{What: what, Remote: l.r.o.Remote, Dir: l.r.o.Dir, Base: l.base})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.CommandContext(b.Context(), self)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(o))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		b.Fatal("no resource usage of the child")
+	}
+	return usage.Maxrss
+}
+
+const childEnv = "REPO_BENCH_CHILD"
+
+type childOptions struct{ What, Remote, Dir, Base string }
+
+// TestMain lets this program be its own child.
+func TestMain(m *testing.M) {
+	text, ok := os.LookupEnv(childEnv)
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := child([]byte(text)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func child(text []byte) error {
+	var c childOptions
+	if err := json.Unmarshal(text, &c); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	r, err := Open(ctx, Options{Remote: c.Remote, Dir: c.Dir, StateBranch: stateRef, WorkBranch: workRef, Author: author, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	if c.What == "snapshot" {
+		_, err = r.Snapshot(ctx, c.Base, "x")
+		return err
+	}
+	found, err := r.Load(ctx)
+	if err != nil {
+		return err
+	}
+	var said struct{ Code string }
+	if err := json.Unmarshal(found.State, &said); err != nil {
+		return err
+	}
+	return r.Restore(ctx, said.Code)
+}
+
+// BenchmarkRollback lays the work tree at one commit after the other, beside
+// git reset --hard && git clean -fd.
+func BenchmarkRollback(b *testing.B) {
+	for _, s := range sizes() {
+		b.Run(s.String(), func(b *testing.B) {
+			l := newLarge(b, s)
+			for _, n := range s.changes {
+				if n == 0 {
+					continue
 				}
-				r.remote = m
+				b.Run(fmt.Sprintf("%d changed", n), func(b *testing.B) {
+					race{
+						prepare: func(int) {
+							l.change(b, n)
+							for _, dir := range []string{l.r.Work(), l.clone} {
+								write(b, dir, map[string]string{"new/file": "x\n"})
+							}
+						},
+						us: func(int) {
+							if err := l.r.Restore(b.Context(), l.base); err != nil {
+								b.Fatal(err)
+							}
+						},
+						them: func(int) {
+							git(b, l.clone, "reset", "-q", "--hard")
+							git(b, l.clone, "clean", "-q", "-fd")
+						},
+					}.run(b)
+				})
 			}
-			l := begin(load(b, r))
-			l.save(b, r, "", "")
-			var code string
-			(&race{
-				prepare: func(round int) {
-					change(b, r.Work(), 1000, round, 10)
-					s, err := r.Snapshot(b.Context(), base, "x")
+		})
+	}
+}
+
+// BenchmarkPush pushes a checkpoint of ten files, with the transaction that
+// speaks of it, beside a git push of a commit of ten files.
+func BenchmarkPush(b *testing.B) {
+	for _, s := range sizes() {
+		for _, kind := range []string{"path", "http"} {
+			b.Run(s.String()+", "+kind, func(b *testing.B) {
+				l := newLarge(b, s)
+				r := l.r
+				at := r.o.Remote
+				if kind == "http" {
+					at = serve(b, at).url
+					m, err := newRemote(at, Auth{"x-access-token", password})
 					if err != nil {
 						b.Fatal(err)
 					}
-					code = s.Commit
-					change(b, clone, 1000, round, 10)
-					git(b, clone, "commit", "-qam", "x")
-				},
-				us: func(int) { l.save(b, r, code, "") },
-				them: func(int) {
-					git(b, clone, "-c", "http.extraHeader=Authorization: "+basic(), "push", "-q", at, "HEAD:refs/heads/theirs")
-				},
-			}).run(b)
-		})
+					r.remote = m
+				}
+				chain := begin(load(b, r))
+				chain.save(b, r, "", "")
+				var code string
+				race{
+					prepare: func(int) {
+						l.change(b, 10)
+						code = l.snapshot(b)
+						l.commit(b)
+					},
+					us: func(int) { chain.save(b, r, code, "") },
+					them: func(int) {
+						git(b, l.clone, "-c", "http.extraHeader=Authorization: "+basic(), "push", "-q", at, "HEAD:refs/heads/theirs")
+					},
+				}.run(b)
+			})
+		}
 	}
 }
 

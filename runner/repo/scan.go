@@ -64,25 +64,23 @@ func (s *scan) visit(p place) ([]place, error) {
 	}
 	for _, e := range es { // before any name is judged
 		parse, to := parseIgnore, &p.ignore
-		if e.Name() == ".gitattributes" {
+		if e.name == ".gitattributes" {
 			parse, to = parseAttrs, &p.attrs
-		} else if e.Name() != ".gitignore" {
+		} else if e.name != ".gitignore" {
 			continue
 		}
-		if !e.Type().IsRegular() { // git follows no link here
+		if !e.isRegular() { // git follows no link here
 			continue
 		}
-		text, _, err := readStable(s.root, d.join(e.Name()))
+		text, _, err := readStable(s.root, d.join(e.name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("scan: %w", err)
 		}
 		*to = parseRules(*to, d, text, parse)
 	}
 	var found found
-	for _, e := range es {
-		if err := found.entry(s, p, e); err != nil {
-			return nil, err
-		}
+	for i := range es {
+		found.entry(s, p, &es[i])
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,48 +104,50 @@ type found struct {
 	places     []place
 	candidates []candidate
 	left       []string
+	path       []byte // room for one
 }
 
-func (o *found) entry(s *scan, p place, e fs.DirEntry) error {
-	d, name := p.d, e.Name()
+func (o *found) entry(s *scan, p place, e *item) {
+	d, name := p.d, e.name
 	if isDotGit(name) {
 		if !p.ignored {
 			o.left = append(o.left, d.join(name)+": a nested repository; the files beside it are taken as they are")
 		}
-		return nil
+		return
 	}
 	f := d.files[name]
 	switch {
-	case e.IsDir() && f != nil && f.mode == modeSub:
+	case e.isDir() && f != nil && f.mode == modeSub:
 		f.seen = s.gen // its work tree is not looked at
-	case e.IsDir():
+	case e.isDir():
 		ignored := p.ignored || p.ignore.ignores(d.join(name), name, true)
 		if _, tracked := d.dirs[name]; !tracked && ignored {
-			return nil
+			return
 		}
 		o.places = append(o.places, place{d: d.sub(name), ignore: p.ignore, attrs: p.attrs, ignored: ignored})
-	case !e.Type().IsRegular() && e.Type() != os.ModeSymlink: // git knows no devices, pipes and sockets
+	case !e.isRegular() && !e.isLink(): // git knows no devices, pipes and sockets
 	case f == nil && (p.ignored || p.ignore.ignores(d.join(name), name, false)):
 	default:
-		fi, err := e.Info()
-		if err != nil {
-			return fmt.Errorf("scan %s: %w", d.join(name), err)
+		// Most files end here, so their paths are put together in one place.
+		o.path = append(o.path[:0], d.path...)
+		if d.path != "" {
+			o.path = append(o.path, '/')
 		}
-		c := candidate{d: d, name: name, f: f, stamp: stampOf(fi), attrs: p.attrs}
-		seen, ok := s.sights[d.join(name)]
-		ok = ok && seen.still(c.stamp)
+		seen, ok := s.sights[string(append(o.path, name...))]
+		ok = ok && seen.still(e.stamp)
 		if f != nil {
 			f.seen = s.gen
 			if ok && seen.id == f.id && seen.mode == f.mode {
-				return nil
+				return
 			}
 		}
+		c := candidate{d: d, name: name, f: f, stamp: e.stamp, attrs: p.attrs}
 		if ok && seen.plain {
-			c.known = &seen
+			known := seen // a copy, so that the others need no memory
+			c.known = &known
 		}
 		o.candidates = append(o.candidates, c)
 	}
-	return nil
 }
 
 // unread is how many candidates have to be read.
@@ -194,18 +194,6 @@ func dot(d *dir) string {
 		return "."
 	}
 	return d.path
-}
-
-// list returns the entries of a directory. Those below an [os.Root] carry what
-// lstat said of them.
-func list(r *os.Root, path string) ([]fs.DirEntry, error) {
-	f, err := r.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	es, err := f.ReadDir(-1)
-	f.Close() // it was only read
-	return es, err
 }
 
 // readStable reads a regular file, or the target of a link, whose stamp is the

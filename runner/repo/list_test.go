@@ -1,0 +1,46 @@
+package repo
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// TestListSeesWhatLstatSees lists one entry of every kind: a stamp from a list
+// and one of the same file from lstat are compared all the time.
+func TestListSeesWhatLstatSees(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, dir, map[string]string{"file": "x\n", "exec": "x\n", "setuid": "", "none": "", "link": "-> file", "dangling": "-> nothing", "d/x": "", "sticky/x": "", "é\xff\n": ""})
+	for name, mode := range map[string]os.FileMode{
+		"exec": 0o755, "setuid": 0o755 | os.ModeSetuid, "none": 0, "d": 0o750 | os.ModeSetgid, "sticky": 0o777 | os.ModeSticky,
+	} {
+		must(t, os.Chmod(at(name), mode))
+	}
+	must(t, syscall.Mkfifo(at("pipe"), 0o640))
+	s, err := net.Listen("unix", at("s"))
+	must(t, err)
+	defer s.Close()
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	items, err := list(root, ".")
+	must(t, err)
+	var names []string
+	for _, e := range items {
+		names = append(names, e.name)
+		fi, err := os.Lstat(at(e.name))
+		must(t, err)
+		if want := stampOf(fi); e.stamp != want {
+			t.Errorf("%s: %+v; lstat says %+v", e.name, e.stamp, want)
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"d", "dangling", "exec", "file", "link", "none", "pipe", "s", "setuid", "sticky", "é\xff\n"}; !slices.Equal(names, want) {
+		t.Errorf("listed %q, want %q", names, want)
+	}
+}
