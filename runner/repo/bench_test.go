@@ -21,8 +21,12 @@ func sizes() []size {
 	if os.Getenv("BENCH") == "full" {
 		changes := []int{0, 1, 10, 1000}
 		return []size{
-			{1000, 0, changes}, {1000, 50_000, changes}, {50_000, 0, changes}, {50_000, 50_000, changes},
-			{200_000, 0, changes}, {200_000, 50_000, changes},
+			{1000, 0, changes},
+			{1000, 50_000, changes},
+			{50_000, 0, changes},
+			{50_000, 50_000, changes},
+			{200_000, 0, changes},
+			{200_000, 50_000, changes},
 		}
 	}
 	return []size{{1000, 0, []int{0, 10, 1000}}, {10_000, 10_000, []int{0, 10, 1000}}}

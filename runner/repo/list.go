@@ -59,10 +59,15 @@ func fileMode(m uint32) os.FileMode {
 		mask, bits uint32
 		means      os.FileMode
 	}{
-		{unix.S_IFMT, unix.S_IFDIR, os.ModeDir}, {unix.S_IFMT, unix.S_IFLNK, os.ModeSymlink},
-		{unix.S_IFMT, unix.S_IFIFO, os.ModeNamedPipe}, {unix.S_IFMT, unix.S_IFSOCK, os.ModeSocket},
-		{unix.S_IFMT, unix.S_IFBLK, os.ModeDevice}, {unix.S_IFMT, unix.S_IFCHR, os.ModeDevice | os.ModeCharDevice},
-		{unix.S_ISUID, unix.S_ISUID, os.ModeSetuid}, {unix.S_ISGID, unix.S_ISGID, os.ModeSetgid}, {unix.S_ISVTX, unix.S_ISVTX, os.ModeSticky},
+		{unix.S_IFMT, unix.S_IFDIR, os.ModeDir},
+		{unix.S_IFMT, unix.S_IFLNK, os.ModeSymlink},
+		{unix.S_IFMT, unix.S_IFIFO, os.ModeNamedPipe},
+		{unix.S_IFMT, unix.S_IFSOCK, os.ModeSocket},
+		{unix.S_IFMT, unix.S_IFBLK, os.ModeDevice},
+		{unix.S_IFMT, unix.S_IFCHR, os.ModeDevice | os.ModeCharDevice},
+		{unix.S_ISUID, unix.S_ISUID, os.ModeSetuid},
+		{unix.S_ISGID, unix.S_ISGID, os.ModeSetgid},
+		{unix.S_ISVTX, unix.S_ISVTX, os.ModeSticky},
 	} {
 		if m&b.mask == b.bits {
 			mode |= b.means
