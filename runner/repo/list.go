@@ -32,17 +32,29 @@ func list(r *os.Root, path string) ([]item, error) {
 		return nil, err
 	}
 	fd := int(f.Fd()) //nolint:gosec // a descriptor is a small number
+	return lookAt(fd, "", names)
+}
+
+// lookAt returns what stands at the names below a directory that is open as fd.
+// What is gone is left out.
+func lookAt(fd int, dir string, names []string) ([]item, error) {
 	items := make([]item, 0, len(names))
+	path := []byte(dir)
+	if dir != "" {
+		path = append(path, '/')
+	}
 	for _, name := range names {
 		var st unix.Stat_t
+		var err error
+		at := string(append(path, name...))
 		for err = unix.EINTR; err == unix.EINTR; { //nolint:errorlint // a bare number
-			err = unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+			err = unix.Fstatat(fd, at, &st, unix.AT_SYMLINK_NOFOLLOW)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 			continue // gone since it was listed
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", name, err)
+			return nil, fmt.Errorf("look at %s: %w", at, err)
 		}
 		items = append(items, item{name, stamp{
 			mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), size: st.Size,

@@ -26,6 +26,8 @@ type candidate struct {
 // and never through a link that leads out of it.
 type scan struct {
 	root   *os.Root
+	fd     int   // the root, open to look at what is below it
+	start  int64 // by the clock of the file system
 	gen    int
 	sights map[string]sight // only read while the scan runs
 
@@ -37,18 +39,54 @@ type scan struct {
 // A place is a directory to be scanned.
 type place struct {
 	d       *dir
+	stamp   stamp // of the directory, from before it is listed
 	ignore  *rules
 	attrs   *rules
 	ignored bool // it is, or a directory above it: only tracked files count
 }
 
 func (s *scan) run(ctx context.Context, x *index) error {
-	return walk(ctx, place{d: x.root}, s.visit)
+	f, err := s.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close() // it is only read
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	s.fd = int(f.Fd()) //nolint:gosec // a descriptor is a small number
+	return walk(ctx, place{d: x.root, stamp: stampOf(fi)}, s.visit)
+}
+
+// A listing is what a directory held when it had this stamp. While it has that
+// stamp it holds the same names, and only they need be looked at.
+type listing struct {
+	stamp stamp
+	names []string
+}
+
+// list returns what stands in a directory. One whose stamp is too young to tell
+// a later change is listed again the next time.
+func (s *scan) list(p place) ([]item, error) {
+	d := p.d
+	if d.listed.stamp == p.stamp {
+		return lookAt(s.fd, d.path, d.listed.names)
+	}
+	es, err := list(s.root, dot(d))
+	if err != nil || p.stamp.touched(s.start) {
+		return es, err
+	}
+	d.listed = listing{p.stamp, make([]string, len(es))}
+	for i, e := range es {
+		d.listed.names[i] = e.name
+	}
+	return es, nil
 }
 
 func (s *scan) visit(p place) ([]place, error) {
 	d := p.d
-	es, err := list(s.root, dot(d))
+	es, err := s.list(p)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil // gone since it was listed
 	}
@@ -124,7 +162,7 @@ func (o *found) entry(s *scan, p place, e *item) {
 		if _, tracked := d.dirs[name]; !tracked && ignored {
 			return
 		}
-		o.places = append(o.places, place{d: d.sub(name), ignore: p.ignore, attrs: p.attrs, ignored: ignored})
+		o.places = append(o.places, place{d: d.sub(name), stamp: e.stamp, ignore: p.ignore, attrs: p.attrs, ignored: ignored})
 	case !e.isRegular() && !e.isLink(): // git knows no devices, pipes and sockets
 	case f == nil && (p.ignored || p.ignore.ignores(d.join(name), name, false)):
 	default:
