@@ -2,11 +2,9 @@ package repo
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // An item is an entry of a directory, as lstat sees it.
@@ -19,47 +17,47 @@ func (e *item) isDir() bool     { return e.mode.IsDir() }
 func (e *item) isRegular() bool { return e.mode.IsRegular() }
 func (e *item) isLink() bool    { return e.mode.Type() == os.ModeSymlink }
 
-// list returns the entries of a directory. Package os could do it too, but
-// makes so much of each entry that a large tree takes twice as long.
+// list returns the entries of a directory.
 func list(r *os.Root, path string) ([]item, error) {
 	f, err := r.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // it is only read
-	names, err := f.Readdirnames(-1)
+	es, err := f.ReadDir(-1)
+	f.Close() // it was only read
 	if err != nil {
 		return nil, err
 	}
-	fd := int(f.Fd()) //nolint:gosec // a descriptor is a small number
-	return lookAt(fd, "", names)
+	items := make([]item, len(es))
+	for i, e := range es {
+		fi, err := e.Info() // below an os.Root it is there already
+		if err != nil {
+			return nil, err
+		}
+		items[i] = item{e.Name(), stampOf(fi)}
+	}
+	return items, nil
 }
 
-// lookAt returns what stands at the names below a directory that is open as fd.
-// What is gone is left out.
-func lookAt(fd int, dir string, names []string) ([]item, error) {
+// lookAt returns what stands at names in dir, as list would if it still held
+// these names. What is gone is left out. The path may lead through a link that
+// was just planted; that shows a stamp, and files are told apart by theirs.
+func lookAt(dir string, names []string) ([]item, error) {
 	items := make([]item, 0, len(names))
-	path := []byte(dir)
-	if dir != "" {
-		path = append(path, '/')
-	}
+	path := append([]byte(dir), '/')
 	for _, name := range names {
-		var st unix.Stat_t
-		var err error
-		at := string(append(path, name...))
-		for err = unix.EINTR; err == unix.EINTR; { //nolint:errorlint // a bare number
-			err = unix.Fstatat(fd, at, &st, unix.AT_SYMLINK_NOFOLLOW)
+		var st syscall.Stat_t
+		err := syscall.EINTR
+		for errors.Is(err, syscall.EINTR) {
+			err, _ = syscall.Lstat(string(append(path, name...)), &st).(syscall.Errno)
 		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-			continue // gone since it was listed
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		case err != 0:
+			return nil, err
+		default:
+			items = append(items, item{name, stampOfStat(&st)})
 		}
-		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", at, err)
-		}
-		items = append(items, item{name, stamp{
-			mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), size: st.Size,
-			dev: uint64(st.Dev), ino: st.Ino, mode: fileMode(uint32(st.Mode)), //nolint:gosec,unconvert // their types differ between systems
-		}})
 	}
 	return items, nil
 }
@@ -71,15 +69,15 @@ func fileMode(m uint32) os.FileMode {
 		mask, bits uint32
 		means      os.FileMode
 	}{
-		{unix.S_IFMT, unix.S_IFDIR, os.ModeDir},
-		{unix.S_IFMT, unix.S_IFLNK, os.ModeSymlink},
-		{unix.S_IFMT, unix.S_IFIFO, os.ModeNamedPipe},
-		{unix.S_IFMT, unix.S_IFSOCK, os.ModeSocket},
-		{unix.S_IFMT, unix.S_IFBLK, os.ModeDevice},
-		{unix.S_IFMT, unix.S_IFCHR, os.ModeDevice | os.ModeCharDevice},
-		{unix.S_ISUID, unix.S_ISUID, os.ModeSetuid},
-		{unix.S_ISGID, unix.S_ISGID, os.ModeSetgid},
-		{unix.S_ISVTX, unix.S_ISVTX, os.ModeSticky},
+		{syscall.S_IFMT, syscall.S_IFDIR, os.ModeDir},
+		{syscall.S_IFMT, syscall.S_IFLNK, os.ModeSymlink},
+		{syscall.S_IFMT, syscall.S_IFIFO, os.ModeNamedPipe},
+		{syscall.S_IFMT, syscall.S_IFSOCK, os.ModeSocket},
+		{syscall.S_IFMT, syscall.S_IFBLK, os.ModeDevice},
+		{syscall.S_IFMT, syscall.S_IFCHR, os.ModeDevice | os.ModeCharDevice},
+		{syscall.S_ISUID, syscall.S_ISUID, os.ModeSetuid},
+		{syscall.S_ISGID, syscall.S_ISGID, os.ModeSetgid},
+		{syscall.S_ISVTX, syscall.S_ISVTX, os.ModeSticky},
 	} {
 		if m&b.mask == b.bits {
 			mode |= b.means

@@ -35,9 +35,14 @@ func TestListSeesWhatLstatSees(t *testing.T) {
 		names = append(names, e.name)
 		fi, err := os.Lstat(at(e.name))
 		must(t, err)
-		if want := stampOf(fi); e.stamp != want {
-			t.Errorf("%s: %+v; lstat says %+v", e.name, e.stamp, want)
+		if want := stampOf(fi); e.stamp != want || e.mode != fi.Mode() {
+			t.Errorf("%s: %+v; lstat says %+v, %v", e.name, e.stamp, want, fi.Mode())
 		}
+	}
+	again, err := lookAt(dir, append(names, "gone", "file/below"))
+	must(t, err)
+	if !slices.Equal(again, items) {
+		t.Errorf("%+v at the names that were listed, %+v with them", again, items)
 	}
 	slices.Sort(names)
 	if want := []string{"d", "dangling", "exec", "file", "link", "none", "pipe", "s", "setuid", "sticky", "é\xff\n"}; !slices.Equal(names, want) {

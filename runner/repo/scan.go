@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -26,7 +27,6 @@ type candidate struct {
 // and never through a link that leads out of it.
 type scan struct {
 	root   *os.Root
-	fd     int   // the root, open to look at what is below it
 	start  int64 // by the clock of the file system
 	gen    int
 	sights map[string]sight // only read while the scan runs
@@ -46,16 +46,10 @@ type place struct {
 }
 
 func (s *scan) run(ctx context.Context, x *index) error {
-	f, err := s.root.Open(".")
+	fi, err := s.root.Stat(".")
 	if err != nil {
 		return err
 	}
-	defer f.Close() // it is only read
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	s.fd = int(f.Fd()) //nolint:gosec // a descriptor is a small number
 	return walk(ctx, place{d: x.root, stamp: stampOf(fi)}, s.visit)
 }
 
@@ -71,7 +65,9 @@ type listing struct {
 func (s *scan) list(p place) ([]item, error) {
 	d := p.d
 	if d.listed.stamp == p.stamp {
-		return lookAt(s.fd, d.path, d.listed.names)
+		if es, err := lookAt(filepath.Join(s.root.Name(), d.path), d.listed.names); err == nil {
+			return es, nil
+		} // such as a path that is too long
 	}
 	es, err := list(s.root, dot(d))
 	if err != nil || p.stamp.touched(s.start) {
