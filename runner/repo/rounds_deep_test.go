@@ -2,4 +2,4 @@
 
 package repo
 
-const rounds = 600
+const rounds = 800
