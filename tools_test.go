@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
+	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 	"github.com/autonomous-loop/autonomous-loop/runner/tool"
 )
 
@@ -91,4 +94,53 @@ func TestFixedTokens(t *testing.T) {
 			t.Errorf("%d tokens, want fewer than %d", n, most)
 		}
 	}
+}
+
+// ripgrep is run in the sandbox like any other command, and answers there.
+func TestRipgrepInTheSandbox(t *testing.T) {
+	rg := ripgrep(os.Getenv("PATH"))
+	if rg == "" {
+		t.Skip("rg is not installed: apt-get install ripgrep, or make setup")
+	}
+	dir, err := os.MkdirTemp("", "ripgrep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	work := filepath.Join(dir, "work")
+	for _, err := range []error{os.Chmod(dir, 0o711), os.Mkdir(work, 0o755), os.WriteFile(filepath.Join(work, "a"), []byte("needle\n"), 0o644)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	box, err := sandbox.Open(t.Context(), sandbox.Options{Isolation: "auto", Dir: filepath.Join(dir, "sandbox"), Path: os.Getenv("PATH")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	asked := &asker{Sandbox: box}
+	tools, err := tool.Open(tool.Options{Dir: work, Shell: asked, Ripgrep: rg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tools.Close()
+	got, err := tools.Use(t.Context(), agent.Call{Name: "search", Args: `{"pattern":"needle"}`}, agent.Permit{})
+	if err != nil || got != "a:1:needle\n[1 matches in 1 files]" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if asked.out.Code != 0 || asked.out.Text != "./a\n" {
+		t.Errorf("rg in the sandbox: %+v", asked.out)
+	}
+}
+
+// An asker remembers what the last command said.
+type asker struct {
+	*sandbox.Sandbox
+	out sandbox.Output
+}
+
+func (a *asker) Run(ctx context.Context, c sandbox.Command) (sandbox.Output, error) {
+	out, err := a.Sandbox.Run(ctx, c)
+	a.out = out
+	return out, err
 }
