@@ -49,3 +49,27 @@ func TestListSeesWhatLstatSees(t *testing.T) {
 		t.Errorf("listed %q, want %q", names, want)
 	}
 }
+
+// TestYoungDirectoriesAreListedAgain adds a file to a directory that keeps its
+// stamp, as it may where the clock of the file system is coarse or lags.
+func TestYoungDirectoriesAreListedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a": "x\n"})
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	fi, err := root.Stat(".")
+	must(t, err)
+	p := place{d: newIndex().root, stamp: stampOf(fi)}
+	for i, start := range []int64{p.stamp.mtime, p.stamp.mtime + 1e6, p.stamp.mtime + 1e9} {
+		s := &scan{root: root, start: start}
+		write(t, dir, map[string]string{string(rune('b' + i)): "x\n"})
+		if es, err := s.list(p); err != nil || len(es) != i+2 {
+			t.Errorf("start %d: %d entries, %v; want %d", i, len(es), err, i+2)
+		}
+		if kept := p.d.listed.names != nil; kept != (i == 2) {
+			t.Errorf("start %d: names kept: %v", i, kept)
+		}
+	}
+}
