@@ -25,12 +25,8 @@ lint:
 	@go tool -modfile=tools/lint/go.mod golangci-lint run ./...
 
 bench: setup
-<<<<<<< HEAD
-	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/model ./runner/sandbox ./runner/browser ./runner/tool
+	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/agent ./runner/model ./runner/sandbox ./runner/browser ./runner/tool
 	@go test -run '^$$' -bench . -benchtime 5x -timeout 180m ./runner/repo
-=======
-	@$(env) go test -run '^$$' -bench . -timeout 30m . ./runner/agent ./runner/model ./runner/repo ./runner/sandbox ./runner/browser ./runner/tool
->>>>>>> f82991e (docs, bench: what of a long session is sent again; a bug that teaches what was rolled back is planted and found)
 
 image:
 	@sh tools/image.sh
