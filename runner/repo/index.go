@@ -26,7 +26,6 @@ type dir struct {
 	dirs       map[string]*dir
 	files      map[string]*file
 	tree       oid // of the children as they are; none if that is not known
-	listed     listing
 }
 
 // A file is a tracked file, symbolic link or submodule.

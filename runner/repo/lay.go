@@ -128,20 +128,19 @@ func (l *layout) visit(p place) ([]place, error) {
 }
 
 // clear removes what is neither tracked nor ignored and returns the rest.
-func (l *layout) clear(r *os.Root, p place) (map[string]*item, error) {
+func (l *layout) clear(r *os.Root, p place) (map[string]fs.DirEntry, error) {
 	es, err := list(r, ".")
 	if err != nil {
 		return nil, err
 	}
-	there := make(map[string]*item, len(es))
-	for i := range es {
-		e := &es[i]
-		there[e.name] = e
-		if p.d.files[e.name] != nil || p.d.dirs[e.name] != nil || p.ignored {
+	there := make(map[string]fs.DirEntry, len(es))
+	for _, e := range es {
+		there[e.Name()] = e
+		if p.d.files[e.Name()] != nil || p.d.dirs[e.Name()] != nil || p.ignored {
 			continue
 		}
-		if _, err := prune(r, e, p.ignore, p.d.join(e.name)); err != nil {
-			return nil, fmt.Errorf("remove %s: %w", p.d.join(e.name), err)
+		if _, err := prune(r, e, p.ignore, p.d.join(e.Name())); err != nil {
+			return nil, fmt.Errorf("remove %s: %w", p.d.join(e.Name()), err)
 		}
 	}
 	return there, nil
@@ -149,12 +148,12 @@ func (l *layout) clear(r *os.Root, p place) (map[string]*item, error) {
 
 // prune removes an untracked file or directory unless it is ignored, and of a
 // directory what is not ignored in it. It says whether anything stays.
-func prune(r *os.Root, e *item, ignore *rules, path string) (stays bool, err error) {
-	name := e.name
-	if ignore.ignores(path, name, e.isDir()) && !isDotGit(name) {
+func prune(r *os.Root, e fs.DirEntry, ignore *rules, path string) (stays bool, err error) {
+	name := e.Name()
+	if ignore.ignores(path, name, e.IsDir()) && !isDotGit(name) {
 		return true, nil
 	}
-	if e.isDir() && ignore != nil {
+	if e.IsDir() && ignore != nil {
 		if err := unlock(r, name); err != nil {
 			return false, err
 		}
@@ -167,9 +166,8 @@ func prune(r *os.Root, e *item, ignore *rules, path string) (stays bool, err err
 		if err != nil {
 			return false, err
 		}
-		for i := range es {
-			e := &es[i]
-			s, err := prune(sub, e, ignore, path+"/"+e.name)
+		for _, e := range es {
+			s, err := prune(sub, e, ignore, path+"/"+e.Name())
 			if err != nil {
 				return false, err
 			}
@@ -202,7 +200,7 @@ func remove(r *os.Root, name string) error {
 		return err
 	}
 	for _, e := range es {
-		if err := remove(sub, e.name); err != nil {
+		if err := remove(sub, e.Name()); err != nil {
 			return err
 		}
 	}
@@ -222,8 +220,8 @@ func unlock(r *os.Root, name string) error {
 }
 
 // dir makes sure that there is a real directory at name.
-func (l *layout) dir(r *os.Root, name string, there *item) error {
-	if there != nil && there.isDir() {
+func (l *layout) dir(r *os.Root, name string, there fs.DirEntry) error {
+	if there != nil && there.IsDir() {
 		return unlock(r, name)
 	}
 	if there != nil {
@@ -238,7 +236,7 @@ func (l *layout) dir(r *os.Root, name string, there *item) error {
 }
 
 // file makes sure that what is at name is f.
-func (l *layout) file(r *os.Root, d *dir, name string, f *file, there *item) error {
+func (l *layout) file(r *os.Root, d *dir, name string, f *file, there fs.DirEntry) error {
 	if f.mode == modeSub { // a submodule is an empty directory here
 		return l.dir(r, name, there)
 	}
@@ -278,15 +276,19 @@ func (l *layout) saw(path string, f *file, content []byte, st stamp) {
 
 // same says whether f is what is there already. A file that only looks changed
 // is kept as it is, so that builds see no reason to start over.
-func (l *layout) same(r *os.Root, path string, f *file, there *item) (bool, error) {
+func (l *layout) same(r *os.Root, path string, f *file, there fs.DirEntry) (bool, error) {
+	fi, err := there.Info()
+	if err != nil {
+		return false, err
+	}
 	const special = os.ModeSetuid | os.ModeSetgid | os.ModeSticky
-	if !there.isRegular() && !there.isLink() || there.mode&special != 0 || modeOf(there.mode) != f.mode {
+	if !fi.Mode().IsRegular() && fi.Mode().Type() != os.ModeSymlink || fi.Mode()&special != 0 || modeOf(fi.Mode()) != f.mode {
 		return false, nil
 	}
-	if s, ok := l.sights[path]; ok && s.still(there.stamp) {
+	if s, ok := l.sights[path]; ok && s.still(stampOf(fi)) {
 		return s.id == f.id && s.mode == f.mode, nil
 	}
-	b, st, err := readStable(r, there.name)
+	b, st, err := readStable(r, there.Name())
 	if err != nil || hash(plumbing.BlobObject, b) != f.id {
 		return false, nil //nolint:nilerr // one that cannot be read is replaced
 	}

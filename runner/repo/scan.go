@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -27,7 +26,6 @@ type candidate struct {
 // and never through a link that leads out of it.
 type scan struct {
 	root   *os.Root
-	start  int64 // by the clock of the file system
 	gen    int
 	sights map[string]sight // only read while the scan runs
 
@@ -39,50 +37,18 @@ type scan struct {
 // A place is a directory to be scanned.
 type place struct {
 	d       *dir
-	stamp   stamp // of the directory, from before it is listed
 	ignore  *rules
 	attrs   *rules
 	ignored bool // it is, or a directory above it: only tracked files count
 }
 
 func (s *scan) run(ctx context.Context, x *index) error {
-	fi, err := s.root.Stat(".")
-	if err != nil {
-		return err
-	}
-	return walk(ctx, place{d: x.root, stamp: stampOf(fi)}, s.visit)
-}
-
-// A listing is what a directory held when it had this stamp. While it has that
-// stamp it holds the same names, and only they need be looked at.
-type listing struct {
-	stamp stamp
-	names []string
-}
-
-// list returns what stands in a directory. One whose stamp is too young to tell
-// a later change is listed again the next time.
-func (s *scan) list(p place) ([]item, error) {
-	d := p.d
-	if d.listed.stamp == p.stamp {
-		if es, err := lookAt(filepath.Join(s.root.Name(), d.path), d.listed.names); err == nil {
-			return es, nil
-		} // such as a path that is too long
-	}
-	es, err := list(s.root, dot(d))
-	if err != nil || p.stamp.touched(s.start) {
-		return es, err
-	}
-	d.listed = listing{p.stamp, make([]string, len(es))}
-	for i, e := range es {
-		d.listed.names[i] = e.name
-	}
-	return es, nil
+	return walk(ctx, place{d: x.root}, s.visit)
 }
 
 func (s *scan) visit(p place) ([]place, error) {
 	d := p.d
-	es, err := s.list(p)
+	es, err := list(s.root, dot(d))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil // gone since it was listed
 	}
@@ -98,23 +64,25 @@ func (s *scan) visit(p place) ([]place, error) {
 	}
 	for _, e := range es { // before any name is judged
 		parse, to := parseIgnore, &p.ignore
-		if e.name == ".gitattributes" {
+		if e.Name() == ".gitattributes" {
 			parse, to = parseAttrs, &p.attrs
-		} else if e.name != ".gitignore" {
+		} else if e.Name() != ".gitignore" {
 			continue
 		}
-		if !e.isRegular() { // git follows no link here
+		if !e.Type().IsRegular() { // git follows no link here
 			continue
 		}
-		text, _, err := readStable(s.root, d.join(e.name))
+		text, _, err := readStable(s.root, d.join(e.Name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("scan: %w", err)
 		}
 		*to = parseRules(*to, d, text, parse)
 	}
 	var found found
-	for i := range es {
-		found.entry(s, p, &es[i])
+	for _, e := range es {
+		if err := found.entry(s, p, e); err != nil {
+			return nil, err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,50 +106,48 @@ type found struct {
 	places     []place
 	candidates []candidate
 	left       []string
-	path       []byte // room for one
 }
 
-func (o *found) entry(s *scan, p place, e *item) {
-	d, name := p.d, e.name
+func (o *found) entry(s *scan, p place, e fs.DirEntry) error {
+	d, name := p.d, e.Name()
 	if isDotGit(name) {
 		if !p.ignored {
 			o.left = append(o.left, d.join(name)+": a nested repository; the files beside it are taken as they are")
 		}
-		return
+		return nil
 	}
 	f := d.files[name]
 	switch {
-	case e.isDir() && f != nil && f.mode == modeSub:
+	case e.IsDir() && f != nil && f.mode == modeSub:
 		f.seen = s.gen // its work tree is not looked at
-	case e.isDir():
+	case e.IsDir():
 		ignored := p.ignored || p.ignore.ignores(d.join(name), name, true)
 		if _, tracked := d.dirs[name]; !tracked && ignored {
-			return
+			return nil
 		}
-		o.places = append(o.places, place{d: d.sub(name), stamp: e.stamp, ignore: p.ignore, attrs: p.attrs, ignored: ignored})
-	case !e.isRegular() && !e.isLink(): // git knows no devices, pipes and sockets
+		o.places = append(o.places, place{d: d.sub(name), ignore: p.ignore, attrs: p.attrs, ignored: ignored})
+	case !e.Type().IsRegular() && e.Type() != os.ModeSymlink: // git knows no devices, pipes and sockets
 	case f == nil && (p.ignored || p.ignore.ignores(d.join(name), name, false)):
 	default:
-		// Most files end here, so their paths are put together in one place.
-		o.path = append(o.path[:0], d.path...)
-		if d.path != "" {
-			o.path = append(o.path, '/')
+		fi, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", d.join(name), err)
 		}
-		seen, ok := s.sights[string(append(o.path, name...))]
-		ok = ok && seen.still(e.stamp)
+		c := candidate{d: d, name: name, f: f, stamp: stampOf(fi), attrs: p.attrs}
+		seen, ok := s.sights[d.join(name)]
+		ok = ok && seen.still(c.stamp)
 		if f != nil {
 			f.seen = s.gen
 			if ok && seen.id == f.id && seen.mode == f.mode {
-				return
+				return nil
 			}
 		}
-		c := candidate{d: d, name: name, f: f, stamp: e.stamp, attrs: p.attrs}
 		if ok && seen.plain {
-			known := seen // a copy, so that the others need no memory
-			c.known = &known
+			c.known = &seen
 		}
 		o.candidates = append(o.candidates, c)
 	}
+	return nil
 }
 
 // unread is how many candidates have to be read.
@@ -228,6 +194,18 @@ func dot(d *dir) string {
 		return "."
 	}
 	return d.path
+}
+
+// list returns the entries of a directory. Those below an [os.Root] carry what
+// lstat said of them.
+func list(r *os.Root, path string) ([]fs.DirEntry, error) {
+	f, err := r.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	es, err := f.ReadDir(-1)
+	f.Close() // it was only read
+	return es, err
 }
 
 // readStable reads a regular file, or the target of a link, whose stamp is the

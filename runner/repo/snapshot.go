@@ -95,7 +95,7 @@ func (r *Repo) snapshot(ctx context.Context, parent string) (oid, []string, erro
 	}
 	defer root.Close()
 	x.gen++
-	s := &scan{root: root, start: start, gen: x.gen, sights: x.sights}
+	s := &scan{root: root, gen: x.gen, sights: x.sights}
 	if err := s.run(ctx, x); err != nil {
 		return none, nil, err
 	}

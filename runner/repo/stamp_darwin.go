@@ -7,15 +7,10 @@ import (
 
 // stampOf is the stamp of a file as lstat sees it.
 func stampOf(fi os.FileInfo) stamp {
+	st := stamp{size: fi.Size(), mode: fi.Mode()}
 	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return stampOfStat(s)
+		st.mtime, st.ctime = s.Mtimespec.Nano(), s.Ctimespec.Nano()
+		st.dev, st.ino = uint64(s.Dev), s.Ino
 	}
-	return stamp{size: fi.Size(), mode: fi.Mode()}
-}
-
-func stampOfStat(s *syscall.Stat_t) stamp {
-	return stamp{
-		mtime: s.Mtimespec.Nano(), ctime: s.Ctimespec.Nano(), size: s.Size,
-		dev: uint64(s.Dev), ino: s.Ino, mode: fileMode(uint32(s.Mode)),
-	}
+	return st
 }
