@@ -99,7 +99,7 @@ func (s shelf) spec(name string) (plan.Source, bool, error) {
 		return src, false, nil
 	}
 	same, err := plan.Read(s.base, in)
-	return src, err == nil && same.Hash() == src.Hash(), nil //nolint:nilerr // that it is not there is an answer
+	return src, err == nil && same.Hash() == src.Hash(), nil // that it is not there is an answer
 }
 
 // list reads a feature list, and says the same of it.
@@ -113,7 +113,7 @@ func (s shelf) list(name string) ([]byte, bool, error) {
 		return data, recorded, err
 	}
 	same, err := plan.ReadList(s.base, in)
-	return data, err == nil && runner.Hash(same) == runner.Hash(data), nil //nolint:nilerr // likewise
+	return data, err == nil && runner.Hash(same) == runner.Hash(data), nil // likewise
 }
 
 // readSpec reads what is to be built: an issue, the text itself, a file or a

@@ -19,7 +19,7 @@ import (
 // of the same repository by git.
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the sandbox's user walks through
+	if err := os.Chmod(dir, 0o711); err != nil { // the sandbox's user walks through
 		b.Fatal(err)
 	}
 	program := filepath.Join(dir, "autonomous-loop")

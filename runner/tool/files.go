@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
@@ -145,8 +146,8 @@ func (b *Box) carryOut(changes []*change) (err error) {
 	var undo []func() error
 	defer func() {
 		if err != nil {
-			for i := len(undo) - 1; i >= 0; i-- {
-				err = errors.Join(err, undo[i]())
+			for _, back := range slices.Backward(undo) {
+				err = errors.Join(err, back())
 			}
 		}
 	}()

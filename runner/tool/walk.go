@@ -47,7 +47,6 @@ func shows(name string) bool {
 // A walker goes through directories, several at once.
 type walker struct {
 	b     *Box
-	ctx   context.Context
 	top   spot
 	visit func(entry) error
 
@@ -81,11 +80,11 @@ func (b *Box) walk(ctx context.Context, dir string, visit func(entry) error) (s 
 	if !st.IsDir() {
 		return s, walked{all: true}, visit(entry{s, path.Base(s.name), nil, st.Mode()})
 	}
-	w := &walker{b: b, ctx: ctx, top: s, visit: visit, todo: []folder{{s.name, b.ignoresAbove(s)}}}
+	w := &walker{b: b, top: s, visit: visit, todo: []folder{{s.name, b.ignoresAbove(s)}}}
 	w.more = sync.NewCond(&w.mu)
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), 16) {
-		wg.Go(w.run)
+		wg.Go(func() { w.run(ctx) })
 	}
 	wg.Wait()
 	seen = walked{all: w.err == nil, hidden: int(w.hidden.Load())}
@@ -98,7 +97,7 @@ func (b *Box) walk(ctx context.Context, dir string, visit func(entry) error) (s 
 // errEnough ends a walk early.
 var errEnough = errors.New("enough")
 
-func (w *walker) run() {
+func (w *walker) run(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
@@ -112,7 +111,7 @@ func (w *walker) run() {
 		w.todo = w.todo[:len(w.todo)-1]
 		w.busy++
 		w.mu.Unlock()
-		below, err := w.list(f)
+		below, err := w.list(ctx, f)
 		w.mu.Lock()
 		w.busy--
 		w.todo = append(w.todo, below...)
@@ -122,13 +121,13 @@ func (w *walker) run() {
 }
 
 // list visits the files of a directory and returns the directories in it.
-func (w *walker) list(f folder) (below []folder, err error) {
-	if w.ctx.Err() != nil {
-		return nil, context.Cause(w.ctx)
+func (w *walker) list(ctx context.Context, f folder) (below []folder, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	d, err := w.top.root.Open(f.name)
 	if err != nil {
-		return nil, nil //nolint:nilerr // gone meanwhile, or closed to us: nothing to list
+		return nil, nil // gone meanwhile, or closed to us: nothing to list
 	}
 	defer d.Close()
 	entries, _ := d.ReadDir(-1) // what could be read

@@ -156,6 +156,7 @@ func TestSetupRunsOnce(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.program("node", "echo 20")
+	p.program("rg", "echo ripgrep 13")
 	chromium := p.program("chromium", "echo Chromium 1")
 	driver := filepath.Dir(p.write(filepath.Join(p.root, "driver", "prepared"), ""))
 	env := []string{"AUTONOMOUS_LOOP_DRIVER=" + driver, "AUTONOMOUS_LOOP_CHROMIUM=" + chromium}
