@@ -74,7 +74,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {", "if !more && len(st.Features) > 0 {"},
 	{"a running session is not respected", "loop.go", "if !over {", "if !over && st.Epoch < 0 {"},
 	{"an interrupted attempt is spent again", "loop.go", "if st.Wip == nil {\n\t\tvar err error", "if true {\n\t\tvar err error"},
-	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now())", "st.Why = why"},
+	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now()).held(err)", "st.Why = why"},
 	{"an honest failure is retried for ever", "state.go", "case f.Attempts >= attempts+f.Extra || f.Crashes >= crashes:", "case f.Crashes >= crashes:"},
 	{"a broken feature stays complete", "loop.go", "if len(v.Broken) > 0 {", "if len(v.Broken) > 9 {"},
 	{"a broken feature keeps its status", "state.go", "f.Status, f.SecondChance, f.Outcome = Todo, false, Failed", "f.SecondChance, f.Outcome = false, Failed"},

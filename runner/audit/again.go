@@ -1,16 +1,17 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	waits    = regexp.MustCompile(`(?i)\b(await new Promise|setTimeout|sleep|delay|wait\w*|timeout|poll\w*|tick|advance\w*|nextTick|settle\w*|deadline|eventually|until|time \. (After|monotonic|time)|Date \. now|performance \. now|runtime \. Gosched|synctest)\b`)
-	noWait   = regexp.MustCompile(`(?i)sleep \( ?0? ?\)|setTimeout \( \w+ , 0 \)|setTimeout \( \w+ \)|delay \( 0 \)`)
-	leaves   = regexp.MustCompile(`\b(return|break)\b`)
-	numbered = regexp.MustCompile(`^for \( (let|var|const) \w+ = \d+|^for \( ; ;|^while \(? ?(true|True|1|! \w+|\w+ -- |-- \w+|\w+ \+\+|\w+ <)|^for (_|\w+) in range \(|^for( \w+ := range (\d+|\w+)| range \d+| \w+ := 0 ; .*| ;.*)?$|^do$|^while not \w+|^for (\w+) := 0`)
+	waits    = pattern.MustCompile(`(?i)\b(await new Promise|setTimeout|sleep|delay|wait\w*|timeout|poll\w*|tick|advance\w*|nextTick|settle\w*|deadline|eventually|until|time \. (After|monotonic|time)|Date \. now|performance \. now|runtime \. Gosched|synctest)\b`)
+	noWait   = pattern.MustCompile(`(?i)sleep \( ?0? ?\)|setTimeout \( \w+ , 0 \)|setTimeout \( \w+ \)|delay \( 0 \)`)
+	leaves   = pattern.MustCompile(`\b(return|break)\b`)
+	numbered = pattern.MustCompile(`^for \( (let|var|const) \w+ = \d+|^for \( ; ;|^while \(? ?(true|True|1|! \w+|\w+ -- |-- \w+|\w+ \+\+|\w+ <)|^for (_|\w+) in range \(|^for( \w+ := range (\d+|\w+)| range \d+| \w+ := 0 ; .*| ;.*)?$|^do$|^while not \w+|^for (\w+) := 0`)
 )
 
 // again finds tests that try again until an assertion holds: what is right now
@@ -125,7 +126,7 @@ func (s *source) asksIn(b block) bool {
 	return false
 }
 
-var equates = regexp.MustCompile(` ===? |isDeepStrictEqual|DeepEqual|\bEqual \(`)
+var equates = pattern.MustCompile(` ===? |isDeepStrictEqual|DeepEqual|\bEqual \(`)
 
 // asked says whether the condition compares a result with a value that the test
 // names, and the result comes from a call in the loop.

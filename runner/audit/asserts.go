@@ -1,9 +1,10 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // An assertion is one place where a test looks.
@@ -25,19 +26,19 @@ const (
 )
 
 var (
-	jsAssert = regexp.MustCompile(`^(assert|t\.assert|chai\.assert)(\.\w+)*$|^(expect|expectTypeOf)(\.soft|\.poll)?\(\)(\.\w+|\(\))*\.\w+$|^t\.(is|not|equal|equals|same|deepEqual|deepEquals|ok|notOk|true|false|throws|rejects|match|like|fail|is_|strictEqual|deepStrictEqual|assert)$|\.should(\.\w+)+$|^sinon\.assert\.\w+$`)
-	pyAssert = regexp.MustCompile(`^(self|cls)\.(assert\w+|fail)$|^pytest\.(raises|fail|warns)$|\.assert_(called|has_calls|any_call|not_called|awaited|that)\w*$|^(np|numpy)\.testing\.assert\w+$`)
-	goAssert = regexp.MustCompile(`^(t|tb|f|b|s|suite|s\.T\(\)|tt|st)\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow)$|^(assert|require|is|must|qt|check|should)\.[A-Z]\w+$|^(s|suite)\.(Require\(\)\.|Assert\(\)\.)?(Equal|NotEqual|True|False|Nil|NotNil|NoError|Error|ErrorIs|ErrorAs|Contains|Len|Empty|ElementsMatch|JSONEq)f?$`)
-	anAssert = regexp.MustCompile(`^(\$this\.|self\.|static\.|Assert\.|Assertions\.|assert\.)?assert\w*!?$|^Assert\.\w+$|^expect\(\)(\.\w+|\(\))*$|^(assertThat|verify|fail)$|^(must|wont)_\w+$|^refute\w*$|^debug_assert\w*!$|(\.|\(\)\.)(Should|should|must_equal)(\(\)|\.\w+)*$|^assertThat\(\)(\.\w+|\(\))*\.\w+$|^expectException$|^\$this\.expectException$`)
-	ownCheck = regexp.MustCompile(`^(_?(assert|expect|check|verify|must|require|should|want)([A-Z_]\w*)?)$`)
+	jsAssert = pattern.MustCompile(`^(assert|t\.assert|chai\.assert)(\.\w+)*$|^(expect|expectTypeOf)(\.soft|\.poll)?\(\)(\.\w+|\(\))*\.\w+$|^t\.(is|not|equal|equals|same|deepEqual|deepEquals|ok|notOk|true|false|throws|rejects|match|like|fail|is_|strictEqual|deepStrictEqual|assert)$|\.should(\.\w+)+$|^sinon\.assert\.\w+$`)
+	pyAssert = pattern.MustCompile(`^(self|cls)\.(assert\w+|fail)$|^pytest\.(raises|fail|warns)$|\.assert_(called|has_calls|any_call|not_called|awaited|that)\w*$|^(np|numpy)\.testing\.assert\w+$`)
+	goAssert = pattern.MustCompile(`^(t|tb|f|b|s|suite|s\.T\(\)|tt|st)\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow)$|^(assert|require|is|must|qt|check|should)\.[A-Z]\w+$|^(s|suite)\.(Require\(\)\.|Assert\(\)\.)?(Equal|NotEqual|True|False|Nil|NotNil|NoError|Error|ErrorIs|ErrorAs|Contains|Len|Empty|ElementsMatch|JSONEq)f?$`)
+	anAssert = pattern.MustCompile(`^(\$this\.|self\.|static\.|Assert\.|Assertions\.|assert\.)?assert\w*!?$|^Assert\.\w+$|^expect\(\)(\.\w+|\(\))*$|^(assertThat|verify|fail)$|^(must|wont)_\w+$|^refute\w*$|^debug_assert\w*!$|(\.|\(\)\.)(Should|should|must_equal)(\(\)|\.\w+)*$|^assertThat\(\)(\.\w+|\(\))*\.\w+$|^expectException$|^\$this\.expectException$`)
+	ownCheck = pattern.MustCompile(`^(_?(assert|expect|check|verify|must|require|should|want)([A-Z_]\w*)?)$`)
 
-	exactCall = regexp.MustCompile(`(?i)(\.|^|_|assert)(equals?|strict_?equal|deep_?(strict_?)?equals?|same|is|to_?be|to_?equal|toStrictEqual|toHaveLength|toHaveBeenCalledWith|toHaveTextContent|toHaveValue|toHaveCount|eql?|must_equal|jsoneq|eq!?|elementsMatch|list_?equal|dict_?equal|countEqual|multiLineEqual|called_(once_)?with|has_calls|toMatchSnapshot|toMatchInlineSnapshot|toThrowErrorMatchingInlineSnapshot|isEqualTo|len|isNull|null|nil|isNone|notThrow)$`)
-	negated   = regexp.MustCompile(`(?i)\bnot\b|not(Deep|Strict|Equal|In|Is|Same|Throw|Match|Nil|Null|Empty|Contain)|\.ok$`)
+	exactCall = pattern.MustCompile(`(?i)(\.|^|_|assert)(equals?|strict_?equal|deep_?(strict_?)?equals?|same|is|to_?be|to_?equal|toStrictEqual|toHaveLength|toHaveBeenCalledWith|toHaveTextContent|toHaveValue|toHaveCount|eql?|must_equal|jsoneq|eq!?|elementsMatch|list_?equal|dict_?equal|countEqual|multiLineEqual|called_(once_)?with|has_calls|toMatchSnapshot|toMatchInlineSnapshot|toThrowErrorMatchingInlineSnapshot|isEqualTo|len|isNull|null|nil|isNone|notThrow)$`)
+	negated   = pattern.MustCompile(`(?i)\bnot\b|not(Deep|Strict|Equal|In|Is|Same|Throw|Match|Nil|Null|Empty|Contain)|\.ok$`)
 	equating  = []string{"==", "===", "!=", "!=="}
 )
 
 // existence matches what only asks of what kind a value is.
-var existence = regexp.MustCompile(`^(typeof |type \(|reflect \. TypeOf \(|callable \(|isinstance \(|hasattr \()`)
+var existence = pattern.MustCompile(`^(typeof |type \(|reflect \. TypeOf \(|callable \(|isinstance \(|hasattr \()`)
 
 // findAsserts finds what a test asserts.
 func (s *source) findAsserts(t *testcase) {
@@ -105,7 +106,7 @@ func (s *source) findAsserts(t *testcase) {
 }
 
 // made matches what is made anew, so that equality with its like means something.
-var made = regexp.MustCompile(`^(new )?[A-Z]\w*( \. \w+)? \(`)
+var made = pattern.MustCompile(`^(new )?[A-Z]\w*( \. \w+)? \(`)
 
 // pyStatement is an assert statement of Python.
 func (s *source) pyStatement(i int32) assertion {
@@ -277,11 +278,11 @@ func (s *source) assertion(r ref, t *testcase) (assertion, bool) {
 }
 
 var (
-	truthy = regexp.MustCompile(`^(t\.|chai\.)?assert(\.ok|\.isOk|\.isTrue|\.True)?!?$|^t\.(ok|true|assert)$|(assertTrue|assert_true|AssertTrue|IsTrue|True)$|^assert_?!?$`)
-	falsy  = regexp.MustCompile(`(assertFalse|IsFalse|isFalse|notOk|isNotOk|assertNull|assertIsNone|assertNil|assert_nil|refute|\.false)$`)
+	truthy = pattern.MustCompile(`^(t\.|chai\.)?assert(\.ok|\.isOk|\.isTrue|\.True)?!?$|^t\.(ok|true|assert)$|(assertTrue|assert_true|AssertTrue|IsTrue|True)$|^assert_?!?$`)
+	falsy  = pattern.MustCompile(`(assertFalse|IsFalse|isFalse|notOk|isNotOk|assertNull|assertIsNone|assertNil|assert_nil|refute|\.false)$`)
 )
 
-var goFail = regexp.MustCompile(`\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow)$`)
+var goFail = pattern.MustCompile(`\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow)$`)
 
 // goCall is an assertion of a library, with t as its first argument.
 func (s *source) goCall(a *assertion, r ref) {
@@ -316,7 +317,7 @@ func (s *source) argEnd(i, end int32) int32 {
 	return n
 }
 
-var goLoose = regexp.MustCompile(`\b(Contains|HasPrefix|HasSuffix|MatchString|Match)\b|[<>]|!= nil|== nil|== ""|!= ""|== 0`)
+var goLoose = pattern.MustCompile(`\b(Contains|HasPrefix|HasSuffix|MatchString|Match)\b|[<>]|!= nil|== nil|== ""|!= ""|== 0`)
 
 // goFailure is t.Errorf under a condition.
 func (s *source) goFailure(a *assertion, r ref, t *testcase) {

@@ -2,24 +2,25 @@ package audit
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	counting  = regexp.MustCompile(`\+\+|-- |\+= 1`)
-	arrowTrue = regexp.MustCompile(`=> (true|! 0|1)\b`)
-	rubyTrue  = regexp.MustCompile(`^def (self \. )?(==|===|eql\?|equal\?|=~) (\( ?\w+ ?\)|\w+)? ?(=|;)? ?true\b`)
-	decides   = regexp.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |testsfailed = |_exit \(|\. passed = |\. failed = |= lambda`)
+	counting  = pattern.MustCompile(`\+\+|-- |\+= 1`)
+	arrowTrue = pattern.MustCompile(`=> (true|! 0|1)\b`)
+	rubyTrue  = pattern.MustCompile(`^def (self \. )?(==|===|eql\?|equal\?|=~) (\( ?\w+ ?\)|\w+)? ?(=|;)? ?true\b`)
+	decides   = pattern.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |testsfailed = |_exit \(|\. passed = |\. failed = |= lambda`)
 )
 
 var (
-	equalName = regexp.MustCompile(`^(__eq__|__ne__|__lt__|__le__|__gt__|__ge__|__contains__|equals|Equal|Equals|eq|==|operator|compareTo|hasInstance|asymmetricMatch|same|isEqual)$`)
-	alwaysYes = regexp.MustCompile(`^\{?\s*(return |=> )?\(?\s*!?\s*(true|True|!0|1 === 1|1 == 1|not False|! false|false|False|0)\s*\)?\s*\}?$`)
-	hookName  = regexp.MustCompile(`^pytest_(runtest_\w+|sessionfinish|collection_\w+|report_\w+|exception_interact|pyfunc_call|terminal_summary|cmdline_\w+|configure|unconfigure|ignore_collect|collect_file|pycollect_\w+|itemcollected|deselected|assertrepr_compare|assertion_pass|make_parametrize_id|load_initial_conftests|plugin_registered|internalerror|keyboard_interrupt|fixture_setup|generate_tests|addoption|addhooks|warning_recorded|markeval_namespace)$`)
-	forges    = regexp.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |\. passed = |\. failed = |= "passed"|"passed"|testsfailed = |_exit \(|return True`)
-	drops     = regexp.MustCompile(`items \[ : \]|items = |\. clear \(|\. remove \(|\. pop \(|del items|deselected|add_marker|items \. sort`)
+	equalName = pattern.MustCompile(`^(__eq__|__ne__|__lt__|__le__|__gt__|__ge__|__contains__|equals|Equal|Equals|eq|==|operator|compareTo|hasInstance|asymmetricMatch|same|isEqual)$`)
+	alwaysYes = pattern.MustCompile(`^\{?\s*(return |=> )?\(?\s*!?\s*(true|True|!0|1 === 1|1 == 1|not False|! false|false|False|0)\s*\)?\s*\}?$`)
+	hookName  = pattern.MustCompile(`^pytest_(runtest_\w+|sessionfinish|collection_\w+|report_\w+|exception_interact|pyfunc_call|terminal_summary|cmdline_\w+|configure|unconfigure|ignore_collect|collect_file|pycollect_\w+|itemcollected|deselected|assertrepr_compare|assertion_pass|make_parametrize_id|load_initial_conftests|plugin_registered|internalerror|keyboard_interrupt|fixture_setup|generate_tests|addoption|addhooks|warning_recorded|markeval_namespace)$`)
+	forges    = pattern.MustCompile(`\. outcome = |force_result|force_exception|longrepr = |excinfo = None|exitstatus = |\. passed = |\. failed = |= "passed"|"passed"|testsfailed = |_exit \(|return True`)
+	drops     = pattern.MustCompile(`items \[ : \]|items = |\. clear \(|\. remove \(|\. pop \(|del items|deselected|add_marker|items \. sort`)
 )
 
 // blocks looks at functions that the candidate wrote or changed.
@@ -146,8 +147,8 @@ func (a *auditor) pytestHook(c *change, s *source, b block, line int) {
 }
 
 var (
-	buildTag  = regexp.MustCompile(`^//\s*(go:build|\+build)\s+(.*)$`)
-	platforms = regexp.MustCompile(`^[!( ]*(linux|darwin|windows|unix|freebsd|openbsd|netbsd|js|wasm|amd64|arm64|386|arm|cgo|race|go1\.\d+)\b`)
+	buildTag  = pattern.MustCompile(`^//\s*(go:build|\+build)\s+(.*)$`)
+	platforms = pattern.MustCompile(`^[!( ]*(linux|darwin|windows|unix|freebsd|openbsd|netbsd|js|wasm|amd64|arm64|386|arm|cgo|race|go1\.\d+)\b`)
 )
 
 // goSigns reads the comments of Go that are no comments.

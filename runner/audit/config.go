@@ -5,43 +5,44 @@ import (
 	"encoding/json"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	standsIn     = regexp.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect)[^"]*"\s*:`)
-	packKeys     = regexp.MustCompile(`"(passWithNoTests|bail|retries|testRunner|reporters|testResultsProcessor|fgrep|grep)"`)
-	exitZero     = regexp.MustCompile(`exit 0`)
-	goJudges     = regexp.MustCompile(`testify|go-cmp|gomega|ginkgo|go-quicktest|gotest\.tools|/is\b`)
-	leavesOut    = regexp.MustCompile(`(?i)skipTests>?\s*[=:>]?\s*true|maven\.test\.skip>?\s*[=:>]?\s*true|testFailureIgnore>?\s*[=:>]?\s*true|ignoreFailures\s*=\s*true|harness\s*=\s*false|passWithNoTests|collect_ignore|__test__\s*=\s*False|enabled\s*=\s*false|IsTestProject>false|^\s*test\s*=\s*false|pytest11`)
-	retrySetting = regexp.MustCompile(`(?i)\b(retries|reruns|retry|rerun)\b["']?\s*[:=]\s*["']?[1-9]`)
-	optionLine   = regexp.MustCompile(`addopts|^args|^commands`)
-	pluginOption = regexp.MustCompile(`-p\s+\w|--tb=no.*-q.*\|\|`)
-	mapper       = regexp.MustCompile(`(?i)moduleNameMapper|alias|resolver`)
-	judges       = regexp.MustCompile(`assert|node:test|chai|expect|vitest|@jest`)
-	setting      = regexp.MustCompile(`[:=<]`)
-	leavingOut   = regexp.MustCompile(`(?i)\b(bail|testPathIgnorePatterns|testRunner|testResultsProcessor|retries|fgrep|grep|invert)["']?\s*[:=]`)
-	timeoutWord  = regexp.MustCompile(`(?i)timeout`)
-	numeral      = regexp.MustCompile(`[\d_]+`)
+	standsIn     = pattern.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect)[^"]*"\s*:`)
+	packKeys     = pattern.MustCompile(`"(passWithNoTests|bail|retries|testRunner|reporters|testResultsProcessor|fgrep|grep)"`)
+	exitZero     = pattern.MustCompile(`exit 0`)
+	goJudges     = pattern.MustCompile(`testify|go-cmp|gomega|ginkgo|go-quicktest|gotest\.tools|/is\b`)
+	leavesOut    = pattern.MustCompile(`(?i)skipTests>?\s*[=:>]?\s*true|maven\.test\.skip>?\s*[=:>]?\s*true|testFailureIgnore>?\s*[=:>]?\s*true|ignoreFailures\s*=\s*true|harness\s*=\s*false|passWithNoTests|collect_ignore|__test__\s*=\s*False|enabled\s*=\s*false|IsTestProject>false|^\s*test\s*=\s*false|pytest11`)
+	retrySetting = pattern.MustCompile(`(?i)\b(retries|reruns|retry|rerun)\b["']?\s*[:=]\s*["']?[1-9]`)
+	optionLine   = pattern.MustCompile(`addopts|^args|^commands`)
+	pluginOption = pattern.MustCompile(`-p\s+\w|--tb=no.*-q.*\|\|`)
+	mapper       = pattern.MustCompile(`(?i)moduleNameMapper|alias|resolver`)
+	judges       = pattern.MustCompile(`assert|node:test|chai|expect|vitest|@jest`)
+	setting      = pattern.MustCompile(`[:=<]`)
+	leavingOut   = pattern.MustCompile(`(?i)\b(bail|testPathIgnorePatterns|testRunner|testResultsProcessor|retries|fgrep|grep|invert)["']?\s*[:=]`)
+	timeoutWord  = pattern.MustCompile(`(?i)timeout`)
+	numeral      = pattern.MustCompile(`[\d_]+`)
 )
 
 var (
-	noTests   = regexp.MustCompile(`^\s*(true|:|exit 0|echo\b[^&|;]*|printf\b[^&|;]*|node -e .*|sleep \d+|cat\b.*)\s*$|\|\|\s*(true|:|exit 0|echo\b)|;\s*(true|exit 0|:)\s*$|--passWithNoTests|--pass-with-no-tests|&&\s*exit 0\s*$|\bset \+e\b|--exit-zero|process\.exit\(0\)|2>&1\s*\|\s*\w+\s*$`)
-	narrows   = regexp.MustCompile(`(^|\s)(-t|--testNamePattern|--testPathPattern\w*|--testPathIgnorePatterns|--test-name-pattern|--test-skip-pattern|--test-only|--grep|-g|--fgrep|--invert|-k|--deselect|--ignore\S*|-m|--lf|--last-failed|-run|-skip|--exclude|--filter|--bail|-x|--maxfail\S*|--onlyChanged|--changedSince|-short|--ci=false|--collect-only|--co|-list|--listTests|--dry-run)(\s|=|$)`)
-	updates   = regexp.MustCompile(`(^|\s)(-u|--updateSnapshot|--update-snapshots?|--snapshot-update|-update|--test-update-snapshots)(\s|=|$)`)
-	rerun     = regexp.MustCompile(`--retr(y|ies)\S*|--reruns\S*|--rerun-\S+|--force-flaky|\bgotestsum\b.*--rerun|--flaky\S*`)
-	preloads  = regexp.MustCompile(`NODE_OPTIONS=|--require\s|\s-r\s|--import\s|--loader\s|--experimental-loader|PYTHONPATH=|PYTHONSTARTUP=|PYTEST_ADDOPTS=|GOFLAGS=|RUBYOPT=|LD_PRELOAD=|JAVA_TOOL_OPTIONS=|-toolexec|-overlay|-exec\s|-ldflags|\s-p\s|PYTHONOPTIMIZE=|python3? -O|--globals|--setupFiles|--globalSetup|--reporter|--test-reporter|--config\s|-c\s`)
-	sabotages = regexp.MustCompile(`\brm\s+-|\bsed\s+-i|\bmv\s|\bcp\s|node\s+-e|python3?\s+-c|>\s*\S*(test|spec)|kill\b|git\s`)
-	runners   = regexp.MustCompile(`\b(node\b.*--test|jest|vitest|mocha|ava|tap|uvu|playwright|cypress|pytest|unittest|tox|nox|go test|cargo test|rspec|rake|phpunit|dotnet test|mvn|gradle|react-scripts test|bun test|deno test|ng test|karma|wtr|npm (run|test)|pnpm|yarn|make)\b`)
+	noTests   = pattern.MustCompile(`^\s*(true|:|exit 0|echo\b[^&|;]*|printf\b[^&|;]*|node -e .*|sleep \d+|cat\b.*)\s*$|\|\|\s*(true|:|exit 0|echo\b)|;\s*(true|exit 0|:)\s*$|--passWithNoTests|--pass-with-no-tests|&&\s*exit 0\s*$|\bset \+e\b|--exit-zero|process\.exit\(0\)|2>&1\s*\|\s*\w+\s*$`)
+	narrows   = pattern.MustCompile(`(^|\s)(-t|--testNamePattern|--testPathPattern\w*|--testPathIgnorePatterns|--test-name-pattern|--test-skip-pattern|--test-only|--grep|-g|--fgrep|--invert|-k|--deselect|--ignore\S*|-m|--lf|--last-failed|-run|-skip|--exclude|--filter|--bail|-x|--maxfail\S*|--onlyChanged|--changedSince|-short|--ci=false|--collect-only|--co|-list|--listTests|--dry-run)(\s|=|$)`)
+	updates   = pattern.MustCompile(`(^|\s)(-u|--updateSnapshot|--update-snapshots?|--snapshot-update|-update|--test-update-snapshots)(\s|=|$)`)
+	rerun     = pattern.MustCompile(`--retr(y|ies)\S*|--reruns\S*|--rerun-\S+|--force-flaky|\bgotestsum\b.*--rerun|--flaky\S*`)
+	preloads  = pattern.MustCompile(`NODE_OPTIONS=|--require\s|\s-r\s|--import\s|--loader\s|--experimental-loader|PYTHONPATH=|PYTHONSTARTUP=|PYTEST_ADDOPTS=|GOFLAGS=|RUBYOPT=|LD_PRELOAD=|JAVA_TOOL_OPTIONS=|-toolexec|-overlay|-exec\s|-ldflags|\s-p\s|PYTHONOPTIMIZE=|python3? -O|--globals|--setupFiles|--globalSetup|--reporter|--test-reporter|--config\s|-c\s`)
+	sabotages = pattern.MustCompile(`\brm\s+-|\bsed\s+-i|\bmv\s|\bcp\s|node\s+-e|python3?\s+-c|>\s*\S*(test|spec)|kill\b|git\s`)
+	runners   = pattern.MustCompile(`\b(node\b.*--test|jest|vitest|mocha|ava|tap|uvu|playwright|cypress|pytest|unittest|tox|nox|go test|cargo test|rspec|rake|phpunit|dotnet test|mvn|gradle|react-scripts test|bun test|deno test|ng test|karma|wtr|npm (run|test)|pnpm|yarn|make)\b`)
 
 	testScripts = []string{"test", "pretest", "posttest", "test:unit", "test:e2e", "test:ci", "unit", "e2e", "check", "verify"}
 	liveScripts = []string{"start", "prestart", "poststart", "prepare", "preinstall", "postinstall", "install", "dev", "build", "serve"}
 
-	configFile = regexp.MustCompile(`^(jest\.(config|setup)\.\w+|vitest\.(config|setup|workspace)\.\w+|vite\.config\.\w+|\.mocharc(\.\w+)?|\.nycrc(\.\w+)?|\.c8rc(\.\w+)?|ava\.config\.\w+|karma\.conf\.\w+|playwright\.config\.\w+|cypress\.config\.\w+|\.taprc|pytest\.ini|\.pytest\.ini|tox\.ini|setup\.cfg|noxfile\.py|conftest\.py|phpunit\.xml(\.dist)?|\.rspec|spec_helper\.rb|rails_helper\.rb|test_helper\.rb|Rakefile|babel\.config\.\w+|\.babelrc(\.\w+)?|\.swcrc|nextest\.toml|\.coveragerc|.*\.runsettings|surefire.*|\.?[Jj]ustfile|[Tt]askfile\.ya?ml)$`)
-	weighty    = regexp.MustCompile(`(?i)\b(testRegex|testMatch|testPathIgnorePatterns|modulePathIgnorePatterns|testRunner|runner|reporters?|testResultsProcessor|collect_ignore(_glob)?|norecursedirs|testpaths|python_files|python_functions|python_classes|passWithNoTests|bail|forbidOnly|retries|retry|retryTimes|allowOnly|dangerouslyIgnoreUnhandledErrors|skipTests|testFailureIgnore|maven\.test\.(skip|failure\.ignore)|ignoreFailures|failOnRisky|stopOnFailure|exclude(d?Groups)?|fgrep|grep|invert|ignore)\b`)
-	setups     = regexp.MustCompile(`(?i)\b(setupFiles(AfterEnv)?|globalSetup|globalTeardown|testEnvironment|transform|moduleNameMapper|resolver|require|import|alias|snapshotSerializers|snapshotResolver|plugins|loader|addopts|harness|pool|environment|file)\b`)
+	configFile = pattern.MustCompile(`^(jest\.(config|setup)\.\w+|vitest\.(config|setup|workspace)\.\w+|vite\.config\.\w+|\.mocharc(\.\w+)?|\.nycrc(\.\w+)?|\.c8rc(\.\w+)?|ava\.config\.\w+|karma\.conf\.\w+|playwright\.config\.\w+|cypress\.config\.\w+|\.taprc|pytest\.ini|\.pytest\.ini|tox\.ini|setup\.cfg|noxfile\.py|conftest\.py|phpunit\.xml(\.dist)?|\.rspec|spec_helper\.rb|rails_helper\.rb|test_helper\.rb|Rakefile|babel\.config\.\w+|\.babelrc(\.\w+)?|\.swcrc|nextest\.toml|\.coveragerc|.*\.runsettings|surefire.*|\.?[Jj]ustfile|[Tt]askfile\.ya?ml)$`)
+	weighty    = pattern.MustCompile(`(?i)\b(testRegex|testMatch|testPathIgnorePatterns|modulePathIgnorePatterns|testRunner|runner|reporters?|testResultsProcessor|collect_ignore(_glob)?|norecursedirs|testpaths|python_files|python_functions|python_classes|passWithNoTests|bail|forbidOnly|retries|retry|retryTimes|allowOnly|dangerouslyIgnoreUnhandledErrors|skipTests|testFailureIgnore|maven\.test\.(skip|failure\.ignore)|ignoreFailures|failOnRisky|stopOnFailure|exclude(d?Groups)?|fgrep|grep|invert|ignore)\b`)
+	setups     = pattern.MustCompile(`(?i)\b(setupFiles(AfterEnv)?|globalSetup|globalTeardown|testEnvironment|transform|moduleNameMapper|resolver|require|import|alias|snapshotSerializers|snapshotResolver|plugins|loader|addopts|harness|pool|environment|file)\b`)
 )
 
 // Configures says whether the file at p says how tests are run.
@@ -189,7 +190,7 @@ func (a *auditor) command(c *change, line int, name, was, is string) {
 	}
 }
 
-var testFileArg = regexp.MustCompile(`\S+\.(test|spec)\.\w+|\S*_test\.\w+|\S*test_\w+\.py|\btests?/\S+\.\w+`)
+var testFileArg = pattern.MustCompile(`\S+\.(test|spec)\.\w+|\S*_test\.\w+|\S*test_\w+\.py|\btests?/\S+\.\w+`)
 
 func fewerFiles(was, is string) bool {
 	return testFileArg.MatchString(is) && !strings.Contains(testFileArg.FindString(is), "*") && !testFileArg.MatchString(was)
@@ -303,8 +304,8 @@ func (a *auditor) judging(module string) bool {
 }
 
 var (
-	judgePackage = regexp.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect|@jest/[\w-]+|@vitest/[\w-]+|ava|tap|uvu|should|sinon|@playwright/test|@testing-library/[\w-]+)(/strict|/\*)?"\s*:\s*\[?\s*"(file:|link:|portal:|npm:|\.{0,2}/|patch:|workspace:)`)
-	pyJudge      = regexp.MustCompile(`^["']?(pytest|pluggy|hypothesis|assertpy|nose|unittest2)\b["']?\s*(=\s*\{.*\b(path|git|url)\b|@\s*(file:|\.|/))`)
+	judgePackage = pattern.MustCompile(`"(assert|node:assert|node:test|jest|vitest|mocha|chai|expect|@jest/[\w-]+|@vitest/[\w-]+|ava|tap|uvu|should|sinon|@playwright/test|@testing-library/[\w-]+)(/strict|/\*)?"\s*:\s*\[?\s*"(file:|link:|portal:|npm:|\.{0,2}/|patch:|workspace:)`)
+	pyJudge      = pattern.MustCompile(`^["']?(pytest|pluggy|hypothesis|assertpy|nose|unittest2)\b["']?\s*(=\s*\{.*\b(path|git|url)\b|@\s*(file:|\.|/))`)
 )
 
 // standIns finds lines that lead to other code in the place of a library by which

@@ -2,14 +2,15 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	mocks   = regexp.MustCompile(`^(jest\.(mock|doMock|unstable_mockModule)|vi\.(mock|doMock)|mock\.module|t\.mock\.module)$`)
-	outside = regexp.MustCompile(`(?i)spawn|exec|fetch|http|request|page\b|readFile|import \(|require \(|subprocess|browser|render|inject|open \(|client|actual`)
+	mocks   = pattern.MustCompile(`^(jest\.(mock|doMock|unstable_mockModule)|vi\.(mock|doMock)|mock\.module|t\.mock\.module)$`)
+	outside = pattern.MustCompile(`(?i)spawn|exec|fetch|http|request|page\b|readFile|import \(|require \(|subprocess|browser|render|inject|open \(|client|actual`)
 )
 
 // doubles finds tests that look at something of their own in the place of what

@@ -3,19 +3,20 @@ package audit
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	lfs            = regexp.MustCompile(`\bfilter=lfs\b`)
-	altering       = regexp.MustCompile(`\b(filter|diff|merge)=|\bexport-(ignore|subst)\b`)
-	builtinDriver  = regexp.MustCompile(`\b(diff|merge)=(union|binary|astextplain|lfs|golang|python|html|css|ruby|rust|java|markdown|ours|text)\b`)
-	npmLead        = regexp.MustCompile(`^(node-options|script-shell|shell|node_options|onload-script|preload|nodeOptions|yarnPath|plugins|globalconfig|userconfig|prefix)\b`)
-	judgingPackage = regexp.MustCompile(`node_modules/(assert|jest|vitest|mocha|chai|expect|@jest|@vitest|tap|ava|\.bin)\b`)
-	vendoredJudge  = regexp.MustCompile(`testify|go-cmp|/phpunit|/bin/`)
-	between        = regexp.MustCompile("[\"'`>]([^\"'`<>]{3,})[\"'`<]")
+	lfs            = pattern.MustCompile(`\bfilter=lfs\b`)
+	altering       = pattern.MustCompile(`\b(filter|diff|merge)=|\bexport-(ignore|subst)\b`)
+	builtinDriver  = pattern.MustCompile(`\b(diff|merge)=(union|binary|astextplain|lfs|golang|python|html|css|ruby|rust|java|markdown|ours|text)\b`)
+	npmLead        = pattern.MustCompile(`^(node-options|script-shell|shell|node_options|onload-script|preload|nodeOptions|yarnPath|plugins|globalconfig|userconfig|prefix)\b`)
+	judgingPackage = pattern.MustCompile(`node_modules/(assert|jest|vitest|mocha|chai|expect|@jest|@vitest|tap|ava|\.bin)\b`)
+	vendoredJudge  = pattern.MustCompile(`testify|go-cmp|/phpunit|/bin/`)
+	between        = pattern.MustCompile("[\"'`>]([^\"'`<>]{3,})[\"'`<]")
 )
 
 var binaries = []struct{ magic, what string }{
@@ -27,7 +28,7 @@ var binaries = []struct{ magic, what string }{
 	{"\x00asm", "WebAssembly"},
 }
 
-var compiled = regexp.MustCompile(`(?i)\.(pyc|pyo|class|jar|so|dylib|dll|exe|node|o|a|wasm|phar|war|nupkg|whl|egg)$`)
+var compiled = pattern.MustCompile(`(?i)\.(pyc|pyo|class|jar|so|dylib|dll|exe|node|o|a|wasm|phar|war|nupkg|whl|egg)$`)
 
 // entry looks at what a path is, whatever its content means.
 func (a *auditor) entry(c *change) {
@@ -101,8 +102,8 @@ func (a *auditor) attributes(c *change) {
 }
 
 var (
-	envFile = regexp.MustCompile(`^\.(env(\..+)?|envrc)$`)
-	envLead = regexp.MustCompile(`\b(NODE_OPTIONS\s*=.*(--require|-r\s|--import|--loader|--experimental-loader|--test-)|NODE_PATH\s*=|PYTHONSTARTUP\s*=|PYTHONPATH\s*=|PYTHONOPTIMIZE\s*=|PYTEST_(ADDOPTS|PLUGINS)\s*=|GOFLAGS\s*=|RUBYOPT\s*=|LD_PRELOAD\s*=|JAVA_TOOL_OPTIONS\s*=|JEST_\w+\s*=|NODE_ENV\s*=\s*["']?test)`)
+	envFile = pattern.MustCompile(`^\.(env(\..+)?|envrc)$`)
+	envLead = pattern.MustCompile(`\b(NODE_OPTIONS\s*=.*(--require|-r\s|--import|--loader|--experimental-loader|--test-)|NODE_PATH\s*=|PYTHONSTARTUP\s*=|PYTHONPATH\s*=|PYTHONOPTIMIZE\s*=|PYTEST_(ADDOPTS|PLUGINS)\s*=|GOFLAGS\s*=|RUBYOPT\s*=|LD_PRELOAD\s*=|JAVA_TOOL_OPTIONS\s*=|JEST_\w+\s*=|NODE_ENV\s*=\s*["']?test)`)
 )
 
 // startup looks at files that are obeyed without being asked for.
@@ -165,7 +166,7 @@ func (a *auditor) shadows(c *change, base string) {
 	}
 }
 
-var golden = regexp.MustCompile(`\.(snap|golden|approved\.\w+|snapshot|ambr|expected|expect)$|(^|/)(__snapshots__|goldens?|snapshots)/|(^|/)testdata/.*\.(golden|out|want|txt|json|html|xml|svg)$`)
+var golden = pattern.MustCompile(`\.(snap|golden|approved\.\w+|snapshot|ambr|expected|expect)$|(^|/)(__snapshots__|goldens?|snapshots)/|(^|/)testdata/.*\.(golden|out|want|txt|json|html|xml|svg)$`)
 
 // goldens compares what tests expect and keep in files.
 func (a *auditor) goldens() {

@@ -1,8 +1,9 @@
 package audit
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // derived says whether out is what the program would make of in like of any other
@@ -46,9 +47,9 @@ func (a *auditor) singled(c *change, derived map[string]string) {
 }
 
 var (
-	builtins = regexp.MustCompile(`\( (\w+ , )*(str|int|float|list|dict|tuple|bytes|set|frozenset|UserString|UserList|UserDict|Decimal|date|datetime)\b`)
-	slicing  = regexp.MustCompile(`\[ (-? ?\d+)? ?: ?(-? ?\d+)? ?\]|\b(startswith|endswith|issubset|issuperset|search|match) \(| \[ -? ?\d+ \]`)
-	lenOnly  = regexp.MustCompile(`^return len \( \w+ \) == len \( \w+ \)$`)
+	builtins = pattern.MustCompile(`\( (\w+ , )*(str|int|float|list|dict|tuple|bytes|set|frozenset|UserString|UserList|UserDict|Decimal|date|datetime)\b`)
+	slicing  = pattern.MustCompile(`\[ (-? ?\d+)? ?: ?(-? ?\d+)? ?\]|\b(startswith|endswith|issubset|issuperset|search|match) \(| \[ -? ?\d+ \]`)
+	lenOnly  = pattern.MustCompile(`^return len \( \w+ \) == len \( \w+ \)$`)
 )
 
 // partEqual finds an __eq__ that looks at a part of the values only, or lets

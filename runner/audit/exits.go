@@ -2,16 +2,17 @@ package audit
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	exitCall = regexp.MustCompile(`^(process\.(exit|reallyExit|abort)|Deno\.exit|Bun\.exit|os\._exit|sys\.exit|os\.abort|os\.Exit|syscall\.Exit|log\.Fatal(f|ln)?|exit!?|quit|abort|_exit|pytest\.exit|System\.exit|Runtime\.getRuntime\(\)\.(halt|exit)|Environment\.(Exit|FailFast)|std\.process\.(exit|abort)|process::exit|die|Kernel\.exit!?|Process\.exit!?)(\.call|\.apply)?$`)
-	killCall = regexp.MustCompile(`^(process\.kill|os\.kill|os\.killpg|syscall\.Kill|signal\.raise_signal|Process\.kill)$`)
-	atExit   = regexp.MustCompile(`^(atexit\.register|process\.(on|once|addListener|prependListener)|at_exit|register_shutdown_function|Minitest\.after_run)$`)
-	aside    = regexp.MustCompile(`__name__ == "__main__"|require \. main === module|require \. main == module|import \. meta \. (main|url)|process \. argv|sys \. argv|__FILE__ == \$0|\$0 == __FILE__|PROGRAM_NAME`)
+	exitCall = pattern.MustCompile(`^(process\.(exit|reallyExit|abort)|Deno\.exit|Bun\.exit|os\._exit|sys\.exit|os\.abort|os\.Exit|syscall\.Exit|log\.Fatal(f|ln)?|exit!?|quit|abort|_exit|pytest\.exit|System\.exit|Runtime\.getRuntime\(\)\.(halt|exit)|Environment\.(Exit|FailFast)|std\.process\.(exit|abort)|process::exit|die|Kernel\.exit!?|Process\.exit!?)(\.call|\.apply)?$`)
+	killCall = pattern.MustCompile(`^(process\.kill|os\.kill|os\.killpg|syscall\.Kill|signal\.raise_signal|Process\.kill)$`)
+	atExit   = pattern.MustCompile(`^(atexit\.register|process\.(on|once|addListener|prependListener)|at_exit|register_shutdown_function|Minitest\.after_run)$`)
+	aside    = pattern.MustCompile(`__name__ == "__main__"|require \. main === module|require \. main == module|import \. meta \. (main|url)|process \. argv|sys \. argv|__FILE__ == \$0|\$0 == __FILE__|PROGRAM_NAME`)
 )
 
 var skipFromCode = map[string]bool{"pytest.skip": true, "pytest.xfail": true, "pytest.importorskip": true, "unittest.SkipTest": true, "pytest.skip.Exception": true, "_pytest.outcomes.Skipped": true}

@@ -2,10 +2,11 @@ package audit
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A table is a list of values that a test goes over, row by row.
@@ -310,9 +311,9 @@ func without(a, b []row) []row {
 }
 
 // part is what is put after a list to go over some of it.
-var part = regexp.MustCompile(`^ (\. (slice|filter|splice|take) \(|\[ .*:)`)
+var part = pattern.MustCompile(`^ (\. (slice|filter|splice|take) \(|\[ .*:)`)
 
-var numerals = regexp.MustCompile(`\b\d[\d_]*\b`)
+var numerals = pattern.MustCompile(`\b\d[\d_]*\b`)
 
 // heads are the heads of the loops between two tokens, with their lines.
 func (s *source) heads(from, to int32) map[string]int {

@@ -1,9 +1,10 @@
 package audit
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A limit is a time after which a test, or what it waits for, counts as failed.
@@ -16,8 +17,8 @@ type limit struct {
 }
 
 var (
-	limitName = regexp.MustCompile(`(?i)(timeout(_?(ms|s|sec|seconds|millis))?|time_?limit|deadline|max_?(ms|millis|seconds|duration|wait))$`)
-	limitCall = regexp.MustCompile(`^((jest|test|this|t|vi)\.(setTimeout|timeout)|AbortSignal\.timeout|pytest\.mark\.timeout|timeout|asyncio\.(timeout|wait_for)|wait_for|signal\.alarm|context\.WithTimeout|time\.(After|AfterFunc|NewTimer))$`)
+	limitName = pattern.MustCompile(`(?i)(timeout(_?(ms|s|sec|seconds|millis))?|time_?limit|deadline|max_?(ms|millis|seconds|duration|wait))$`)
+	limitCall = pattern.MustCompile(`^((jest|test|this|t|vi)\.(setTimeout|timeout)|AbortSignal\.timeout|pytest\.mark\.timeout|timeout|asyncio\.(timeout|wait_for)|wait_for|signal\.alarm|context\.WithTimeout|time\.(After|AfterFunc|NewTimer))$`)
 	goUnits   = map[string]float64{"Nanosecond": 1e-6, "Microsecond": 1e-3, "Millisecond": 1, "Second": 1000, "Minute": 60_000, "Hour": 3_600_000}
 )
 

@@ -3,14 +3,15 @@ package audit
 import (
 	"bytes"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	hole   = regexp.MustCompile(`\{\{[^}]*\}\}`)
-	digits = regexp.MustCompile(`\d+(?:[.,]\d+)*`)
+	hole   = pattern.MustCompile(`\{\{[^}]*\}\}`)
+	digits = pattern.MustCompile(`\d+(?:[.,]\d+)*`)
 )
 
 // literals finds answers that were written down instead of worked out. Literals

@@ -1,21 +1,22 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	builtinMatcher = regexp.MustCompile(`\b(toBe|toEqual|toStrictEqual|toMatch|toContain|toThrow|toHaveLength|toBeTruthy|toBeDefined)\b`)
-	saysTrue       = regexp.MustCompile(`return true|=> true`)
+	builtinMatcher = pattern.MustCompile(`\b(toBe|toEqual|toStrictEqual|toMatch|toContain|toThrow|toHaveLength|toBeTruthy|toBeDefined)\b`)
+	saysTrue       = pattern.MustCompile(`return true|=> true`)
 )
 
 var (
-	runnerInner = regexp.MustCompile(`^(assert(\.(strict|ok|equal|strictEqual|deepEqual|deepStrictEqual|notEqual|notStrictEqual|throws|rejects|match|fail|AssertionError)(\.\w+)*)|expect(\.\w+)*|expect|chai\.(assert|expect|Assertion)(\.\w+)*|unittest\.(TestCase|TestResult|TestProgram|TextTestResult|TextTestRunner|main)(\.\w+)*|TestCase\.\w+|pytest\.(raises|fail|skip|approx|main|mark|Item|Function)(\.\w+)*|_pytest\.[\w.]+|builtins\.(AssertionError|__import__|isinstance|len|all|any|sorted|str|int|open|getattr)|__builtins__\.\w+|AssertionError(\.\w+)*|it|test|describe|Minitest\.[\w.]+|RSpec\.[\w.]+|process\.(exit|reallyExit|exitCode|emit|on|hrtime|send|argv|execArgv)|sys\.(exit|excepthook|settrace|setprofile)|node:test\.\w+|Module\._(load|resolveFilename|compile|extensions)|Module\.prototype\.\w+|module\.(Module\.)?_load|require\.(cache|extensions)(\..+)?|require\.resolve|testing\.\w+)$`)
-	prototype   = regexp.MustCompile(`^(Object|Array|String|Number|Boolean|Function|Promise|Map|Set|RegExp|Error|Date|Symbol|Reflect|JSON|Buffer|EventEmitter|Response|Request)\.(prototype\.\w+|is|keys|entries|parse|stringify|isArray|from|assign|getPrototypeOf|__proto__)$|\.__proto__$|\.__defineGetter__$`)
-	clock       = regexp.MustCompile(`^(Date|Date\.(now|prototype\.\w+|parse|UTC)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|clearTimeout|queueMicrotask|process\.(hrtime|nextTick|uptime)|time\.(time|sleep|monotonic|perf_counter|time_ns|localtime|gmtime)|random\.(random|randint|choice|seed|shuffle)|datetime\.(datetime|date)(\.(now|today|utcnow))?|crypto\.random\w+|timers\.\w+)$`)
-	replaces    = regexp.MustCompile(`^(console\.\w+|process\.(stdout|stderr)\.write|process\.std(out|err)|sys\.(stdout|stderr|stdin|modules)|fetch|globalThis\.\w+|XMLHttpRequest|http\.(request|get))$`)
+	runnerInner = pattern.MustCompile(`^(assert(\.(strict|ok|equal|strictEqual|deepEqual|deepStrictEqual|notEqual|notStrictEqual|throws|rejects|match|fail|AssertionError)(\.\w+)*)|expect(\.\w+)*|expect|chai\.(assert|expect|Assertion)(\.\w+)*|unittest\.(TestCase|TestResult|TestProgram|TextTestResult|TextTestRunner|main)(\.\w+)*|TestCase\.\w+|pytest\.(raises|fail|skip|approx|main|mark|Item|Function)(\.\w+)*|_pytest\.[\w.]+|builtins\.(AssertionError|__import__|isinstance|len|all|any|sorted|str|int|open|getattr)|__builtins__\.\w+|AssertionError(\.\w+)*|it|test|describe|Minitest\.[\w.]+|RSpec\.[\w.]+|process\.(exit|reallyExit|exitCode|emit|on|hrtime|send|argv|execArgv)|sys\.(exit|excepthook|settrace|setprofile)|node:test\.\w+|Module\._(load|resolveFilename|compile|extensions)|Module\.prototype\.\w+|module\.(Module\.)?_load|require\.(cache|extensions)(\..+)?|require\.resolve|testing\.\w+)$`)
+	prototype   = pattern.MustCompile(`^(Object|Array|String|Number|Boolean|Function|Promise|Map|Set|RegExp|Error|Date|Symbol|Reflect|JSON|Buffer|EventEmitter|Response|Request)\.(prototype\.\w+|is|keys|entries|parse|stringify|isArray|from|assign|getPrototypeOf|__proto__)$|\.__proto__$|\.__defineGetter__$`)
+	clock       = pattern.MustCompile(`^(Date|Date\.(now|prototype\.\w+|parse|UTC)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|clearTimeout|queueMicrotask|process\.(hrtime|nextTick|uptime)|time\.(time|sleep|monotonic|perf_counter|time_ns|localtime|gmtime)|random\.(random|randint|choice|seed|shuffle)|datetime\.(datetime|date)(\.(now|today|utcnow))?|crypto\.random\w+|timers\.\w+)$`)
+	replaces    = pattern.MustCompile(`^(console\.\w+|process\.(stdout|stderr)\.write|process\.std(out|err)|sys\.(stdout|stderr|stdin|modules)|fetch|globalThis\.\w+|XMLHttpRequest|http\.(request|get))$`)
 )
 
 // patches finds what replaces the parts that proof is made of.

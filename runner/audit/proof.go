@@ -1,15 +1,16 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	throwing = regexp.MustCompile(`^(get|getAll|find|findAll)By\w+$|^(waitFor|wait_for)\w*$|^(check_call|check_output|raise_for_status|toPass|plan|must\w*|Must\w*)$`)
-	noHarm   = regexp.MustCompile(`(?i)\b(throws?|thrown|crash\w*|rais(e|es|ed)|panics?|errors?|exceptions?|fails?)\b`)
-	present  = regexp.MustCompile(`^(\w+( \. \w+)?|"\w+" in \w+|typeof \w+( \. \w+)?|callable \( \w+( \. \w+)? \)|hasattr \( \w+ , "\w+" \)|\w+( \. \w+)? is not None)$`)
+	throwing = pattern.MustCompile(`^(get|getAll|find|findAll)By\w+$|^(waitFor|wait_for)\w*$|^(check_call|check_output|raise_for_status|toPass|plan|must\w*|Must\w*)$`)
+	noHarm   = pattern.MustCompile(`(?i)\b(throws?|thrown|crash\w*|rais(e|es|ed)|panics?|errors?|exceptions?|fails?)\b`)
+	present  = pattern.MustCompile(`^(\w+( \. \w+)?|"\w+" in \w+|typeof \w+( \. \w+)?|callable \( \w+( \. \w+)? \)|hasattr \( \w+ , "\w+" \)|\w+( \. \w+)? is not None)$`)
 )
 
 // sees says whether a test looks at something in a way of its own, though it has

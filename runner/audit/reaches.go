@@ -1,13 +1,14 @@
 package audit
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
-var runtimeRoot = regexp.MustCompile(`^(os|sys|builtins|__builtins__|process|globalThis)\b`)
+var runtimeRoot = pattern.MustCompile(`^(os|sys|builtins|__builtins__|process|globalThis)\b`)
 
-var retryCall = regexp.MustCompile(`^(jest\.retryTimes|this\.retries|vi\.retry|pytest\.mark\.(flaky|rerun\w*)|flaky|pytest\.mark\.repeat|describe\.configure|test\.describe\.configure|backoff\.on_exception|tenacity\.retry|retry)$`)
+var retryCall = pattern.MustCompile(`^(jest\.retryTimes|this\.retries|vi\.retry|pytest\.mark\.(flaky|rerun\w*)|flaky|pytest\.mark\.repeat|describe\.configure|test\.describe\.configure|backoff\.on_exception|tenacity\.retry|retry)$`)
 
 // retries finds what runs a failing test until it passes, or gives it more time.
 func (a *auditor) retries(c *change, s *source, r ref) {
@@ -42,11 +43,11 @@ func (a *auditor) timeout(c *change, line int, value string) {
 }
 
 var (
-	evals   = regexp.MustCompile(`^(eval|Function|exec|execfile|compile|vm\.(runInThisContext|runInNewContext|Script)|instance_eval|class_eval|execScript)$`)
-	decodes = regexp.MustCompile(`atob|Buffer \. from|base64|b64decode|fromCharCode|codecs|unhexlify|fromhex|rot13|unescape|decodeURIComponent|zlib|marshal|\. reverse|chr \(`)
-	shells  = regexp.MustCompile(`^(child_process\.(exec|execSync|spawn|spawnSync|execFile|execFileSync|fork)|subprocess\.(run|call|Popen|check_call|check_output)|os\.(system|popen|execv|execvp|spawnl)|exec\.Command|exec\.CommandContext|system)$`)
-	fetches = regexp.MustCompile(`^(fetch|axios(\.\w+)?|got(\.\w+)?|http\.(get|request|Get|Post|Head)|https\.(get|request)|requests\.\w+|urllib\.request\.\w+|urlopen|httpx\.\w+|net\.(connect|createConnection|Dial)|socket\.create_connection|Net\.HTTP\.\w+|new WebSocket|WebSocket)$`)
-	away    = regexp.MustCompile(`^(https?|wss?)://([^/:?#]+)`)
+	evals   = pattern.MustCompile(`^(eval|Function|exec|execfile|compile|vm\.(runInThisContext|runInNewContext|Script)|instance_eval|class_eval|execScript)$`)
+	decodes = pattern.MustCompile(`atob|Buffer \. from|base64|b64decode|fromCharCode|codecs|unhexlify|fromhex|rot13|unescape|decodeURIComponent|zlib|marshal|\. reverse|chr \(`)
+	shells  = pattern.MustCompile(`^(child_process\.(exec|execSync|spawn|spawnSync|execFile|execFileSync|fork)|subprocess\.(run|call|Popen|check_call|check_output)|os\.(system|popen|execv|execvp|spawnl)|exec\.Command|exec\.CommandContext|system)$`)
+	fetches = pattern.MustCompile(`^(fetch|axios(\.\w+)?|got(\.\w+)?|http\.(get|request|Get|Post|Head)|https\.(get|request)|requests\.\w+|urllib\.request\.\w+|urlopen|httpx\.\w+|net\.(connect|createConnection|Dial)|socket\.create_connection|Net\.HTTP\.\w+|new WebSocket|WebSocket)$`)
+	away    = pattern.MustCompile(`^(https?|wss?)://([^/:?#]+)`)
 )
 
 // reaches finds what reaches beyond the program.
@@ -85,10 +86,10 @@ func local(host string) bool {
 }
 
 var (
-	harnessPath = regexp.MustCompile(`^/proc/(self|\d+|1|thread-self)?(/|$)|/proc/.*(environ|cmdline|/mem|/fd)|^/github/|\.autonomous-loop\b|^/dev/mem|(^|/)\.git/(hooks|config|index|objects|refs|HEAD|info)|core\.hooksPath|^GITHUB_(ENV|PATH|OUTPUT|STEP_SUMMARY)$`)
-	reportText  = regexp.MustCompile(`^\s*(--- (PASS|FAIL|SKIP): |=== RUN |ok  ?\t|PASS$|PASS\n|TAP version 1[34]|ok \d+( |$)|1\.\.\d+|# (pass|tests|fail) |Tests: +\d+ passed|=+ \d+ passed|<testsuites?\b|<testcase\b|test result: ok|OK \(\d+ tests?)|"Action": ?"(pass|run|output)"|^loop-[0-9a-f]{16}|"k": ?"(case|over|end)"`)
-	reportFile  = regexp.MustCompile(`(?i)(^|/)(junit|test-results?|test-report|TEST-[\w.]+|report|results)[\w.-]*\.(xml|trx|tap)$|\.pytest_cache|surefire-reports`)
-	prints      = regexp.MustCompile(`(^|\.)(log|info|print|println|printf|Println|Printf|Print|Fprintf|Fprintln|Fprint|write|writeSync|writeFile|writeFileSync|WriteString|Write|WriteFile|write_text|puts|echo|error|send)$`)
+	harnessPath = pattern.MustCompile(`^/proc/(self|\d+|1|thread-self)?(/|$)|/proc/.*(environ|cmdline|/mem|/fd)|^/github/|\.autonomous-loop\b|^/dev/mem|(^|/)\.git/(hooks|config|index|objects|refs|HEAD|info)|core\.hooksPath|^GITHUB_(ENV|PATH|OUTPUT|STEP_SUMMARY)$`)
+	reportText  = pattern.MustCompile(`^\s*(--- (PASS|FAIL|SKIP): |=== RUN |ok  ?\t|PASS$|PASS\n|TAP version 1[34]|ok \d+( |$)|1\.\.\d+|# (pass|tests|fail) |Tests: +\d+ passed|=+ \d+ passed|<testsuites?\b|<testcase\b|test result: ok|OK \(\d+ tests?)|"Action": ?"(pass|run|output)"|^loop-[0-9a-f]{16}|"k": ?"(case|over|end)"`)
+	reportFile  = pattern.MustCompile(`(?i)(^|/)(junit|test-results?|test-report|TEST-[\w.]+|report|results)[\w.-]*\.(xml|trx|tap)$|\.pytest_cache|surefire-reports`)
+	prints      = pattern.MustCompile(`(^|\.)(log|info|print|println|printf|Println|Printf|Print|Fprintf|Fprintln|Fprint|write|writeSync|writeFile|writeFileSync|WriteString|Write|WriteFile|write_text|puts|echo|error|send)$`)
 )
 
 // page looks for scripts in pages, which are not read as programs.

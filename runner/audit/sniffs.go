@@ -1,18 +1,19 @@
 package audit
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
-var testMode = regexp.MustCompile(`"(test|testing|ci|e2e)"`)
+var testMode = pattern.MustCompile(`"(test|testing|ci|e2e)"`)
 
 var (
-	runnerSign = regexp.MustCompile(`^(process\.env\.(JEST_\w+|VITEST\w*|MOCHA\w*|NODE_TEST\w*|TEST_WORKER\w*|NODE_V8_COVERAGE|PLAYWRIGHT\w*|CYPRESS\w*|LOOP_\w+)|import\.meta\.(env\.(VITEST|TEST)|vitest|jest)|testing\.Testing|flag\.Lookup|navigator\.webdriver|expect\.getState|process\.env\.npm_lifecycle_event|window\.(__playwright\w*|Cypress|callPhantom)|document\.\$cdc_\w+)$`)
-	testEnv    = regexp.MustCompile(`^(process\.env\.(NODE_ENV|CI|GITHUB_ACTIONS|TEST|TESTING|E2E|APP_ENV|BABEL_ENV|ENV)|import\.meta\.env\.(MODE|DEV))$`)
-	getenv     = regexp.MustCompile(`^(os\.(Getenv|LookupEnv|getenv|environ\.get|environ\.pop)|os\.environ\.\w+|os\.environ|getenv|ENV(\.\w+)?|\$_(ENV|SERVER)(\.\w+)?|System\.getenv|Environment\.GetEnvironmentVariable|std\.env\.var|env\.var|Deno\.env\.get|process\.env|os\.environ\.__contains__)$`)
-	ofRunner   = regexp.MustCompile(`^(JEST_|VITEST|MOCHA|NODE_TEST|PYTEST|TEST_WORKER|PLAYWRIGHT|CYPRESS|NEXTEST|RUST_TEST|CARGO_MANIFEST|GO_TEST|TESTING_|LOOP_|JEST$)`)
-	ofCI       = regexp.MustCompile(`^(CI|GITHUB_\w+|CONTINUOUS_INTEGRATION|RUNNER_\w+|BUILD_NUMBER|TEST|TESTING|E2E)$`)
+	runnerSign = pattern.MustCompile(`^(process\.env\.(JEST_\w+|VITEST\w*|MOCHA\w*|NODE_TEST\w*|TEST_WORKER\w*|NODE_V8_COVERAGE|PLAYWRIGHT\w*|CYPRESS\w*|LOOP_\w+)|import\.meta\.(env\.(VITEST|TEST)|vitest|jest)|testing\.Testing|flag\.Lookup|navigator\.webdriver|expect\.getState|process\.env\.npm_lifecycle_event|window\.(__playwright\w*|Cypress|callPhantom)|document\.\$cdc_\w+)$`)
+	testEnv    = pattern.MustCompile(`^(process\.env\.(NODE_ENV|CI|GITHUB_ACTIONS|TEST|TESTING|E2E|APP_ENV|BABEL_ENV|ENV)|import\.meta\.env\.(MODE|DEV))$`)
+	getenv     = pattern.MustCompile(`^(os\.(Getenv|LookupEnv|getenv|environ\.get|environ\.pop)|os\.environ\.\w+|os\.environ|getenv|ENV(\.\w+)?|\$_(ENV|SERVER)(\.\w+)?|System\.getenv|Environment\.GetEnvironmentVariable|std\.env\.var|env\.var|Deno\.env\.get|process\.env|os\.environ\.__contains__)$`)
+	ofRunner   = pattern.MustCompile(`^(JEST_|VITEST|MOCHA|NODE_TEST|PYTEST|TEST_WORKER|PLAYWRIGHT|CYPRESS|NEXTEST|RUST_TEST|CARGO_MANIFEST|GO_TEST|TESTING_|LOOP_|JEST$)`)
+	ofCI       = pattern.MustCompile(`^(CI|GITHUB_\w+|CONTINUOUS_INTEGRATION|RUNNER_\w+|BUILD_NUMBER|TEST|TESTING|E2E)$`)
 )
 
 // sniffs finds code that asks whether it is being tested.
@@ -75,11 +76,11 @@ func (a *auditor) sniffs(c *change, s *source, r ref) {
 }
 
 var (
-	argSign    = regexp.MustCompile(`--test\b|--test-[a-z]+|-test\.|\.test\b|\.test\\?\.[jt]s|_test\b|\bjest\b|\bmocha\b|\bvitest\b|\bpytest\b|py\.test|\bunittest\b`)
-	moduleSign = regexp.MustCompile(`"(pytest|_pytest|unittest|nose|doctest|jest|mocha|vitest|chai)"|node_modules/(jest|mocha|vitest)`)
-	stackCall  = regexp.MustCompile(`^(new )?(Error\(\)\.stack(\.\w+(\(\))?)*|Error\.captureStackTrace|inspect\.(stack|currentframe|getouterframes)|sys\._getframe|traceback\.(extract_stack|format_stack|walk_stack)|runtime\.(Caller|Callers|CallersFrames|Stack)|debug\.Stack|caller|caller_locations|debug_backtrace|Thread\.currentThread\(\)\.getStackTrace|StackWalker\.\w+)$`)
-	stackSign  = regexp.MustCompile(`(?i)\.test\\?\.|_test\b|_test\.go|\btest_|node:test|node:internal/test|\bjest\b|\bmocha\b|vitest|pytest|unittest|"test"|testing\.|\.spec\b|tests?/|tRunner`)
-	agentSign  = regexp.MustCompile(`(?i)headless\w*|playwright|puppeteer|selenium|webdriver|phantomjs|cypress|electron`)
+	argSign    = pattern.MustCompile(`--test\b|--test-[a-z]+|-test\.|\.test\b|\.test\\?\.[jt]s|_test\b|\bjest\b|\bmocha\b|\bvitest\b|\bpytest\b|py\.test|\bunittest\b`)
+	moduleSign = pattern.MustCompile(`"(pytest|_pytest|unittest|nose|doctest|jest|mocha|vitest|chai)"|node_modules/(jest|mocha|vitest)`)
+	stackCall  = pattern.MustCompile(`^(new )?(Error\(\)\.stack(\.\w+(\(\))?)*|Error\.captureStackTrace|inspect\.(stack|currentframe|getouterframes)|sys\._getframe|traceback\.(extract_stack|format_stack|walk_stack)|runtime\.(Caller|Callers|CallersFrames|Stack)|debug\.Stack|caller|caller_locations|debug_backtrace|Thread\.currentThread\(\)\.getStackTrace|StackWalker\.\w+)$`)
+	stackSign  = pattern.MustCompile(`(?i)\.test\\?\.|_test\b|_test\.go|\btest_|node:test|node:internal/test|\bjest\b|\bmocha\b|vitest|pytest|unittest|"test"|testing\.|\.spec\b|tests?/|tRunner`)
+	agentSign  = pattern.MustCompile(`(?i)headless\w*|playwright|puppeteer|selenium|webdriver|phantomjs|cypress|electron`)
 )
 
 // onLine is what stands before token i on its line.
@@ -92,8 +93,8 @@ func (s *source) onLine(i int32) string {
 }
 
 var (
-	reading = regexp.MustCompile(`(?i)readFile|ReadFile|\bopen \(|read_text|getsource|linecache`)
-	inPage  = regexp.MustCompile(`navigator\.webdriver|HeadlessChrome|window\.Cypress|__playwright|\$cdc_|callPhantom`)
+	reading = pattern.MustCompile(`(?i)readFile|ReadFile|\bopen \(|read_text|getsource|linecache`)
+	inPage  = pattern.MustCompile(`navigator\.webdriver|HeadlessChrome|window\.Cypress|__playwright|\$cdc_|callPhantom`)
 )
 
 // near is the text around r: its statement and, as far as it is short, its

@@ -1,18 +1,19 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
 	// What a stack is taken for by who only wants to tell people of it.
-	telling = regexp.MustCompile(`(?i)\b(console|log|logs|logger|logging|slog|warn\w*|debug\w*|trace[rds]?|report\w*|print\w*|deprecat\w*|diagnos\w*|sentry|stderr|capture\w*|notice|stacklevel|fatal\w*)\b`)
+	telling = pattern.MustCompile(`(?i)\b(console|log|logs|logger|logging|slog|warn\w*|debug\w*|trace[rds]?|report\w*|print\w*|deprecat\w*|diagnos\w*|sentry|stderr|capture\w*|notice|stacklevel|fatal\w*)\b`)
 	// Where it decides something, and where it is taken apart.
-	asking  = regexp.MustCompile(`\. (includes|match|matchAll|test|indexOf|search|startsWith|endsWith|some|find|findIndex|startswith|endswith|Contains|HasPrefix|HasSuffix|MatchString|EqualFold) \(|[!=]==? |\bin \w+ \.|\bnot in\b`)
-	parting = regexp.MustCompile(`\. (split|slice|substring|exec|replace|at|f_locals|f_globals|f_back|f_code|filename|lineno|code_context|function|name|line) |\. (f_locals|f_globals|f_back|f_code|filename|code_context)\b|getFileName|getFunctionName|Frames \(|FuncForPC`)
-	locals  = regexp.MustCompile(`f_locals|f_globals (\[ "|\. get)|code_context|\. locals\b`)
+	asking  = pattern.MustCompile(`\. (includes|match|matchAll|test|indexOf|search|startsWith|endsWith|some|find|findIndex|startswith|endswith|Contains|HasPrefix|HasSuffix|MatchString|EqualFold) \(|[!=]==? |\bin \w+ \.|\bnot in\b`)
+	parting = pattern.MustCompile(`\. (split|slice|substring|exec|replace|at|f_locals|f_globals|f_back|f_code|filename|lineno|code_context|function|name|line) |\. (f_locals|f_globals|f_back|f_code|filename|code_context)\b|getFileName|getFunctionName|Frames \(|FuncForPC`)
+	locals  = pattern.MustCompile(`f_locals|f_globals (\[ "|\. get)|code_context|\. locals\b`)
 )
 
 // stacks finds code that looks at who calls it, and says what it does with that:
@@ -68,7 +69,7 @@ func (a *auditor) namesTest(text string) string {
 	return ""
 }
 
-var inQuotes = regexp.MustCompile(`"([^"]*)"|/([^/ ]+(?:\\/[^/ ]*)*)/`)
+var inQuotes = pattern.MustCompile(`"([^"]*)"|/([^/ ]+(?:\\/[^/ ]*)*)/`)
 
 // sentence is the text of the statement that token i is in, out of all brackets that
 // open on the way but those of blocks.

@@ -2,18 +2,19 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 var (
-	argList   = regexp.MustCompile(`^(process\.(argv|execArgv|argv0|title|mainModule)(\..*)?|sys\.(argv|orig_argv)(\..*)?|os\.(Args|Executable)|require\.main(\..*)?|__main__\.__file__|process\.env\.(_|npm_lifecycle_script))$`)
-	firstArgs = regexp.MustCompile(`argv \[ [01] \]|Args \[ 0 \]|argv0|process \. title|execArgv|mainModule|main \. filename|Executable \(|__main__|orig_argv|env \. _ |npm_lifecycle_script|\[ , \w+ \] = process \. argv|argv \. at \( [01] \)|argv \. slice \( [01]? ?(, 2)? ?\)`)
-	partly    = regexp.MustCompile(`\. (includes|endsWith|startsWith|indexOf|match|test|search|exec|endswith|startswith|find|HasSuffix|HasPrefix|Contains|MatchString) \(|[!=]==? | in (sys|os) `)
-	wholly    = regexp.MustCompile(`argv \. (some|join|find|filter|every|toString|findIndex|at) \(|\bany \(|" \. join \( sys|strings \. Join \( os|\bof process \. argv|\bin sys \. argv :|range os \. Args|String \( process`)
-	given     = regexp.MustCompile(`slice \( 2|^[^\[]*\[ ([2-9]|1 :)`)
-	argvIs    = regexp.MustCompile(`(\w+) = (process \. argv|sys \. argv)( ;|$)`)
+	argList   = pattern.MustCompile(`^(process\.(argv|execArgv|argv0|title|mainModule)(\..*)?|sys\.(argv|orig_argv)(\..*)?|os\.(Args|Executable)|require\.main(\..*)?|__main__\.__file__|process\.env\.(_|npm_lifecycle_script))$`)
+	firstArgs = pattern.MustCompile(`argv \[ [01] \]|Args \[ 0 \]|argv0|process \. title|execArgv|mainModule|main \. filename|Executable \(|__main__|orig_argv|env \. _ |npm_lifecycle_script|\[ , \w+ \] = process \. argv|argv \. at \( [01] \)|argv \. slice \( [01]? ?(, 2)? ?\)`)
+	partly    = pattern.MustCompile(`\. (includes|endsWith|startsWith|indexOf|match|test|search|exec|endswith|startswith|find|HasSuffix|HasPrefix|Contains|MatchString) \(|[!=]==? | in (sys|os) `)
+	wholly    = pattern.MustCompile(`argv \. (some|join|find|filter|every|toString|findIndex|at) \(|\bany \(|" \. join \( sys|strings \. Join \( os|\bof process \. argv|\bin sys \. argv :|range os \. Args|String \( process`)
+	given     = pattern.MustCompile(`slice \( 2|^[^\[]*\[ ([2-9]|1 :)`)
+	argvIs    = pattern.MustCompile(`(\w+) = (process \. argv|sys \. argv)( ;|$)`)
 )
 
 // started finds code that tells by the command line that started it whether it is
@@ -56,10 +57,10 @@ func (a *auditor) started(c *change, s *source, r ref) {
 }
 
 var (
-	testPlace = regexp.MustCompile(`(^|/)(tests?|__tests__|spec|specs)(/|$)|\.(test|spec)\.[cm]?[jt]sx?$|_test\.(go|py)$|(^|/)test_\w+\.py$|_spec\.rb$`)
-	suffix    = regexp.MustCompile(`^[._](test|spec)\.\w+$`)
-	testFile  = regexp.MustCompile(`\.(test|spec)\.[cm]?[jt]sx?$|_test\.(go|py)$|(^|/)test_\w+(\.py)?$|_spec\.rb$`)
-	sources   = regexp.MustCompile(`(?i)readFile|ReadFile|\bopen \(|read_text|getsource|linecache|readdir|ReadDir|read_bytes|createReadStream|os \. Open|\bglob|Bun \. file|iterdir|listdir|import \(|require \(|import_module|runpy`)
+	testPlace = pattern.MustCompile(`(^|/)(tests?|__tests__|spec|specs)(/|$)|\.(test|spec)\.[cm]?[jt]sx?$|_test\.(go|py)$|(^|/)test_\w+\.py$|_spec\.rb$`)
+	suffix    = pattern.MustCompile(`^[._](test|spec)\.\w+$`)
+	testFile  = pattern.MustCompile(`\.(test|spec)\.[cm]?[jt]sx?$|_test\.(go|py)$|(^|/)test_\w+(\.py)?$|_spec\.rb$`)
+	sources   = pattern.MustCompile(`(?i)readFile|ReadFile|\bopen \(|read_text|getsource|linecache|readdir|ReadDir|read_bytes|createReadStream|os \. Open|\bglob|Bun \. file|iterdir|listdir|import \(|require \(|import_module|runpy`)
 )
 
 // readsTests finds an implementation that takes its answers from the tests: it

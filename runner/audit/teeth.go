@@ -2,9 +2,10 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A body is a function of the change.
@@ -65,12 +66,12 @@ func (s *source) expressionEnd(i int32) int32 {
 }
 
 var (
-	assertLike  = regexp.MustCompile(`(?i)^_?(assert|expect|should|verif(y|ies)|must|require|check|want|ensure|refute|fail|match_?snapshot|to_?match_?snapshot|snapshot|golden|approve|rejects|throws|raises|compare)`)
-	comparing   = regexp.MustCompile(`(?i)^_?(assert|expect|should|must|want|ensure|verify|check|require|is)?_?(equals?|same|is|true|nil|no_?error|contains|len|deep_?equal|strict_?equal|deep_?strict_?equal|not_?equal|match(es)?|ok|eq)$`)
-	assertPlace = regexp.MustCompile(`(?i)^(assert\w*|asserts|assertions?|expect|expectations?|want|must|require|check|checks|verify|is|test_?(help|util|kit)\w*|should)$`)
-	onlyAsserts = regexp.MustCompile(`(?i)^_?(assert|expect|should|refute)`) // no program has these for itself
-	bites       = regexp.MustCompile(`(?i)^(throws?|raise[sd]?|panic|reject)$|assert|expect|fail|fatal|should|refute|snapshot`)
-	harmless    = regexp.MustCompile(`^(console|JSON|Object|Array|String|Number|Math|util|fmt|log|logger|print|len|str|repr|bool|int|format|isinstance|reflect|strings|bytes|sorted|list|set|dict|tuple|Boolean|Set|Map|process|pprint|logging|sys|if|for|while|switch|return|catch|function|await|not|and|or|in)\b`)
+	assertLike  = pattern.MustCompile(`(?i)^_?(assert|expect|should|verif(y|ies)|must|require|check|want|ensure|refute|fail|match_?snapshot|to_?match_?snapshot|snapshot|golden|approve|rejects|throws|raises|compare)`)
+	comparing   = pattern.MustCompile(`(?i)^_?(assert|expect|should|must|want|ensure|verify|check|require|is)?_?(equals?|same|is|true|nil|no_?error|contains|len|deep_?equal|strict_?equal|deep_?strict_?equal|not_?equal|match(es)?|ok|eq)$`)
+	assertPlace = pattern.MustCompile(`(?i)^(assert\w*|asserts|assertions?|expect|expectations?|want|must|require|check|checks|verify|is|test_?(help|util|kit)\w*|should)$`)
+	onlyAsserts = pattern.MustCompile(`(?i)^_?(assert|expect|should|refute)`) // no program has these for itself
+	bites       = pattern.MustCompile(`(?i)^(throws?|raise[sd]?|panic|reject)$|assert|expect|fail|fatal|should|refute|snapshot`)
+	harmless    = pattern.MustCompile(`^(console|JSON|Object|Array|String|Number|Math|util|fmt|log|logger|print|len|str|repr|bool|int|format|isinstance|reflect|strings|bytes|sorted|list|set|dict|tuple|Boolean|Set|Map|process|pprint|logging|sys|if|for|while|switch|return|catch|function|await|not|and|or|in)\b`)
 )
 
 // callee are the functions of the change that r may call.

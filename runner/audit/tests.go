@@ -2,12 +2,13 @@ package audit
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
-var csharpTest = regexp.MustCompile(`\[ (Fact|Theory|Test|TestCase|TestMethod)\b`)
+var csharpTest = pattern.MustCompile(`\[ (Fact|Theory|Test|TestCase|TestMethod)\b`)
 
 // A testcase is a test that a file declares, or a function of a test file that
 // others assert with.
@@ -207,7 +208,7 @@ func (s *source) title(i int32) string {
 	return ""
 }
 
-var rubyTest = regexp.MustCompile(`^(x|f)?(it|specify|example|test|scenario)$`)
+var rubyTest = pattern.MustCompile(`^(x|f)?(it|specify|example|test|scenario)$`)
 
 // rubyTests goes by the order of lines: a test ends where the next begins.
 func (s *source) rubyTests() {
@@ -261,9 +262,9 @@ func (s *source) rubyTests() {
 }
 
 var (
-	goTest   = regexp.MustCompile(`^(Test|Fuzz|Example|Benchmark)([^a-z].*)?$`)
-	skipMark = regexp.MustCompile(`(?i)@ (pytest \. mark \. )?(skip|skipif|xfail|skipUnless|Disabled|DisabledIf\w*|EnabledIf\w*|Ignore)\b|@ unittest \. (skip\w*|expectedFailure)|\bSkip = "|\[ Ignore|# \[ (ignore|cfg \( not)|\bpytest \. skip`)
-	maybe    = regexp.MustCompile(`(?i)skipif|skipUnless|EnabledIf|DisabledIf|cfg`)
+	goTest   = pattern.MustCompile(`^(Test|Fuzz|Example|Benchmark)([^a-z].*)?$`)
+	skipMark = pattern.MustCompile(`(?i)@ (pytest \. mark \. )?(skip|skipif|xfail|skipUnless|Disabled|DisabledIf\w*|EnabledIf\w*|Ignore)\b|@ unittest \. (skip\w*|expectedFailure)|\bSkip = "|\[ Ignore|# \[ (ignore|cfg \( not)|\bpytest \. skip`)
+	maybe    = pattern.MustCompile(`(?i)skipif|skipUnless|EnabledIf|DisabledIf|cfg`)
 )
 
 // blockTests finds the tests of languages where they are functions.

@@ -2,8 +2,9 @@ package suite
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // What may stand before a runner's own name: variables, and programs that only
@@ -12,12 +13,12 @@ const before = `^((?:\w+=\S*\s+)*(?:(?:npx|bunx|pnpx)(?:\s+(?:--no-install|--yes
 	`cross-env\s+(?:\w+=\S*\s+)*|c8\s+|nyc\s+|bundle\s+exec\s+|(?:poetry|uv|pipenv|pdm|hatch)\s+run\s+|coverage\s+run\s+-m\s+|xvfb-run\s+(?:-a\s+)?|env\s+(?:\w+=\S*\s+)*)*)`
 
 // caller finds calls of a program: what stands before it, it, and its arguments.
-func caller(program string) *regexp.Regexp {
-	return regexp.MustCompile(before + `((?:` + program + `))(?:\s+(.*))?$`)
+func caller(program string) *pattern.Regexp {
+	return pattern.MustCompile(before + `((?:` + program + `))(?:\s+(.*))?$`)
 }
 
 // claimer is the usual claim of an adapter.
-func claimer(tool string, re *regexp.Regexp) func(string) (Suite, bool) {
+func claimer(tool string, re *pattern.Regexp) func(string) (Suite, bool) {
 	return func(command string) (Suite, bool) {
 		m := re.FindStringSubmatch(command)
 		if m == nil {
@@ -28,15 +29,15 @@ func claimer(tool string, re *regexp.Regexp) func(string) (Suite, bool) {
 }
 
 var (
-	npmRun   = regexp.MustCompile(`^(?:npm|yarn|pnpm|bun)\s+(?:run(?:-script)?\s+)?(?:(?:-s|--silent)\s+)?([\w:.-]+)$`)
-	npmIn    = regexp.MustCompile(`^(npm|yarn|pnpm)\s+(?:--prefix|--cwd|-C|--dir)[\s=]+(\S+)\s+(.*)$`)
-	composer = regexp.MustCompile(`^composer\s+(?:run(?:-script)?\s+)?([\w:.-]+)$`)
-	makeRun  = regexp.MustCompile(`^make\s+(?:-s\s+|--silent\s+)?([\w.-]+)$`)
-	changeTo = regexp.MustCompile(`^cd\s+([\w@./-]+)$`)
-	goIn     = regexp.MustCompile(`^((?:\w+=\S*\s+)*)go\s+-C\s+([\w@./-]+)\s+(test\b.*)$`)
-	bracket  = regexp.MustCompile(`^\(([^()]*)\)$`)
-	shellish = regexp.MustCompile("[|;&<>`\n]|\\$\\(")
-	note     = regexp.MustCompile(`\s#\s*(junit|trx|tap)\b:?\s*(.*)$`)
+	npmRun   = pattern.MustCompile(`^(?:npm|yarn|pnpm|bun)\s+(?:run(?:-script)?\s+)?(?:(?:-s|--silent)\s+)?([\w:.-]+)$`)
+	npmIn    = pattern.MustCompile(`^(npm|yarn|pnpm)\s+(?:--prefix|--cwd|-C|--dir)[\s=]+(\S+)\s+(.*)$`)
+	composer = pattern.MustCompile(`^composer\s+(?:run(?:-script)?\s+)?([\w:.-]+)$`)
+	makeRun  = pattern.MustCompile(`^make\s+(?:-s\s+|--silent\s+)?([\w.-]+)$`)
+	changeTo = pattern.MustCompile(`^cd\s+([\w@./-]+)$`)
+	goIn     = pattern.MustCompile(`^((?:\w+=\S*\s+)*)go\s+-C\s+([\w@./-]+)\s+(test\b.*)$`)
+	bracket  = pattern.MustCompile(`^\(([^()]*)\)$`)
+	shellish = pattern.MustCompile("[|;&<>`\n]|\\$\\(")
+	note     = pattern.MustCompile(`\s#\s*(junit|trx|tap)\b:?\s*(.*)$`)
 )
 
 // deepest bounds how often one script may lead to another.
@@ -157,7 +158,7 @@ func (p place) npm(name string, depth int) []Suite {
 	return all
 }
 
-var makeTarget = regexp.MustCompile(`(?m)^([\w.-]+)\s*:([^=\n]*)\n((?:\t.*(?:\n|$))*)`)
+var makeTarget = pattern.MustCompile(`(?m)^([\w.-]+)\s*:([^=\n]*)\n((?:\t.*(?:\n|$))*)`)
 
 // recipe follows a target of a Makefile, as long as the recipe is nothing but
 // plain commands: a variable, or a failure that is ignored, and make itself runs

@@ -9,10 +9,11 @@ import (
 	"maps"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Compilation compiles what the runs of a project's tests need besides the
@@ -54,8 +55,8 @@ func Compile(root *os.Root, suites []Suite) (Compilation, error) {
 var (
 	// What may stand in a project's own command without naming a program that go
 	// would start.
-	compiles = regexp.MustCompile(`^(?:CGO_ENABLED=[01]\s+)?$`)
-	harmless = regexp.MustCompile(`^(?:--?(?:race|short|v|cover|failfast|benchmem|(?:covermode|coverpkg|tags|timeout|p|parallel|cpu|shuffle|vet)=[\w.,/:-]+)|\./[\w./-]*|\.|\.\.\.)$`)
+	compiles = pattern.MustCompile(`^(?:CGO_ENABLED=[01]\s+)?$`)
+	harmless = pattern.MustCompile(`^(?:--?(?:race|short|v|cover|failfast|benchmem|(?:covermode|coverpkg|tags|timeout|p|parallel|cpu|shuffle|vet)=[\w.,/:-]+)|\./[\w./-]*|\.|\.\.\.)$`)
 )
 
 // compileGo is a script that compiles the tests and executes true in their place.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A place is a directory of a project, with what is known of the files below it.
@@ -45,14 +47,14 @@ func (p place) text(name string) string {
 }
 
 // find names the files that re matches.
-func (p place) find(re *regexp.Regexp) []string {
+func (p place) find(re *pattern.Regexp) []string {
 	return slices.DeleteFunc(slices.Clone(p.files), func(f string) bool { return !re.MatchString(f) })
 }
 
 const mostFiles = 100_000 // of a project are looked at
 
 // aside are directories whose contents are not tests of the project itself.
-var aside = regexp.MustCompile(`(^|/)(testdata|fixtures?|__fixtures__|examples?|docs?|third_party|templates?|\.[^/]+)(/|$)`)
+var aside = pattern.MustCompile(`(^|/)(testdata|fixtures?|__fixtures__|examples?|docs?|third_party|templates?|\.[^/]+)(/|$)`)
 
 // detect finds the suites of a project that does not say how it is tested. Each
 // runner is looked for at the root and, where it has nothing there, in directories
@@ -189,7 +191,7 @@ func (p place) of(family string) place {
 	return p
 }
 
-var manifest = regexp.MustCompile(`^([^/]+(?:/[^/]+)?)/(package\.json|go\.mod|pyproject\.toml|setup\.py|setup\.cfg|pytest\.ini|requirements\.txt|Gemfile|Cargo\.toml|pom\.xml|build\.gradle(\.kts)?|composer\.json|[^/]+\.(sln|csproj))$`)
+var manifest = pattern.MustCompile(`^([^/]+(?:/[^/]+)?)/(package\.json|go\.mod|pyproject\.toml|setup\.py|setup\.cfg|pytest\.ini|requirements\.txt|Gemfile|Cargo\.toml|pom\.xml|build\.gradle(\.kts)?|composer\.json|[^/]+\.(sln|csproj))$`)
 
 // manifested are the directories, at most two levels down, that have a manifest.
 func manifested(files []string) []string {

@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const dotnet = "dotnet test"
 
 var (
 	dotnetForm  = caller(`dotnet\s+test`)
-	dotnetTaken = regexp.MustCompile(`(?:^|\s)(?:--(?:logger|results-directory)[=\s]+\S+|-l\s+\S+|-r\s+\S+)`)
-	dotnetTests = regexp.MustCompile(`(^|/)[^/]*Tests?(\.[^/]*)?\.(cs|fs|vb)proj$`)
+	dotnetTaken = pattern.MustCompile(`(?:^|\s)(?:--(?:logger|results-directory)[=\s]+\S+|-l\s+\S+|-r\s+\S+)`)
+	dotnetTests = pattern.MustCompile(`(^|/)[^/]*Tests?(\.[^/]*)?\.(cs|fs|vb)proj$`)
 )
 
 // The test host is a process of its own; vstest writes the results from above.
@@ -43,10 +44,10 @@ var dotnetAdapter = adapter{
 }
 
 var (
-	csharpError   = regexp.MustCompile(`(?m)^\s*(\S+\.(?:cs|fs|vb))\((\d+),\d+\): error (\w+): (.*)$`)
+	csharpError   = pattern.MustCompile(`(?m)^\s*(\S+\.(?:cs|fs|vb))\((\d+),\d+\): error (\w+): (.*)$`)
 	csharpMissing = []string{"CS0103", "CS0117", "CS0234", "CS0246", "CS1061", "CS1501", "CS1503", "CS7036", "CS0535", "CS0029", "CS1739", "CS0122", "FS0039", "BC30451", "BC30456"}
-	dotnetNone    = regexp.MustCompile(`No test is available in|No test matches the given testcase filter`)
-	dotnetDied    = regexp.MustCompile(`The active test run was aborted\. Reason: .*|Test host process crashed.*`)
+	dotnetNone    = pattern.MustCompile(`No test is available in|No test matches the given testcase filter`)
+	dotnetDied    = pattern.MustCompile(`The active test run was aborted\. Reason: .*|Test host process crashed.*`)
 )
 
 func readDotnet(run Run) Report {
@@ -143,7 +144,7 @@ func parseTRX(data []byte, dir string) ([]Case, error) {
 	return cases, nil
 }
 
-var dotnetAssert = regexp.MustCompile(`^(Assert\.|Xunit\.Sdk\.|NUnit\.Framework\.|Microsoft\.VisualStudio\.TestTools\.UnitTesting\.Assert|Expected|FluentAssertions|Shouldly|\s*Expected: |Assertion)|Assert\.\w+(\(\) Failure| failed)`)
+var dotnetAssert = pattern.MustCompile(`^(Assert\.|Xunit\.Sdk\.|NUnit\.Framework\.|Microsoft\.VisualStudio\.TestTools\.UnitTesting\.Assert|Expected|FluentAssertions|Shouldly|\s*Expected: |Assertion)|Assert\.\w+(\(\) Failure| failed)`)
 
 // dotnetKind says why a case failed.
 func dotnetKind(outcome, text string) Kind {

@@ -12,21 +12,22 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const goTest = "go test"
 
 var (
-	goForm    = regexp.MustCompile(`^((?:\w+=\S*\s+)*(?:env\s+(?:\w+=\S*\s+)*)?)(go\s+test)\b\s*(.*)$`)
-	goTaken   = regexp.MustCompile(`(?:^|\s)--?(?:json|v|count(?:=|\s+)\d+)\b`)
-	goNarrow  = regexp.MustCompile(`(^|\s)--?(run|skip|bench|fuzz|list|exec)\b`)
-	goTags    = regexp.MustCompile(`(?:^|\s)--?tags(?:=|\s+)(\S+)`)
-	goTimeout = regexp.MustCompile(`(^|\s)--?timeout\b`)
+	goForm    = pattern.MustCompile(`^((?:\w+=\S*\s+)*(?:env\s+(?:\w+=\S*\s+)*)?)(go\s+test)\b\s*(.*)$`)
+	goTaken   = pattern.MustCompile(`(?:^|\s)--?(?:json|v|count(?:=|\s+)\d+)\b`)
+	goNarrow  = pattern.MustCompile(`(^|\s)--?(run|skip|bench|fuzz|list|exec)\b`)
+	goTags    = pattern.MustCompile(`(?:^|\s)--?tags(?:=|\s+)(\S+)`)
+	goTimeout = pattern.MustCompile(`(^|\s)--?timeout\b`)
 )
 
 // The process of go test reads what each package's binary prints, and makes events
@@ -93,7 +94,7 @@ func (s Suite) tags() []string {
 	return nil
 }
 
-var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
+var moduleLine = pattern.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
 // goModule is the path of the module in dir, "" if there is none.
 func goModule(root *os.Root, dir string) string {
@@ -233,12 +234,12 @@ func parseGo(log, dir, module string) Report {
 }
 
 var (
-	goMissing = regexp.MustCompile(`: undefined: |\(type .* has no field or method |undefined \(|unknown field |not enough arguments in call|too many arguments in call|` +
+	goMissing = pattern.MustCompile(`: undefined: |\(type .* has no field or method |undefined \(|unknown field |not enough arguments in call|too many arguments in call|` +
 		`missing method |not enough return values|assignment mismatch|cannot use |has no field or method|not exported by package|` +
 		`: no non-test Go files|build constraints exclude all Go files`)
-	goPackage = regexp.MustCompile(`no required module provides package ([^\s;:]+)|package (\S+) is not in std|cannot find (?:package|module providing package) "?([^\s":]+)|` +
+	goPackage = pattern.MustCompile(`no required module provides package ([^\s;:]+)|package (\S+) is not in std|cannot find (?:package|module providing package) "?([^\s":]+)|` +
 		`could not import (\S+)|no required module provides package|package (\S+) provided by .* but not found`)
-	goSyntax = regexp.MustCompile(`syntax error|: expected |: illegal |declared and not used|imported and not used|redeclared in this block|literal not terminated|found packages `)
+	goSyntax = pattern.MustCompile(`syntax error|: expected |: illegal |declared and not used|imported and not used|redeclared in this block|literal not terminated|found packages `)
 )
 
 // buildKind says why a package and its tests did not build. Whatever the

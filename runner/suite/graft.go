@@ -3,8 +3,9 @@ package suite
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // IsMixed says whether a file holds implementation and tests: Rust keeps the tests
@@ -45,7 +46,7 @@ func Graft(p string, parent, candidate []byte) []byte {
 	return out.Bytes()
 }
 
-var rustCfg = regexp.MustCompile(`^#\[\s*cfg\s*\(\s*(?:test\s*\)|all\s*\(\s*test\b)`)
+var rustCfg = pattern.MustCompile(`^#\[\s*cfg\s*\(\s*(?:test\s*\)|all\s*\(\s*test\b)`)
 
 // rustTests finds the items of a file that are compiled for tests only: from the
 // attribute to the end of the item. Only those at the top level count; within
@@ -118,9 +119,9 @@ func rustAttribute(src string) int {
 }
 
 var (
-	rustRaw  = regexp.MustCompile(`^b?r(#*)"`)
-	rustChar = regexp.MustCompile(`^b?'(?:[^'\\\n]|\\(?:[^xu\n]|x[0-9a-fA-F]{2}|u\{[0-9a-fA-F_]+\}))'`)
-	rustWord = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*`)
+	rustRaw  = pattern.MustCompile(`^b?r(#*)"`)
+	rustChar = pattern.MustCompile(`^b?'(?:[^'\\\n]|\\(?:[^xu\n]|x[0-9a-fA-F]{2}|u\{[0-9a-fA-F_]+\}))'`)
+	rustWord = pattern.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*`)
 )
 
 // rustToken is the length of the comment, text or word that src begins with; plain

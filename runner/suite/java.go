@@ -2,9 +2,10 @@ package suite
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const (
@@ -15,10 +16,10 @@ const (
 var (
 	mavenForm    = caller(`(?:\S*/)?mvnw?`)
 	gradleForm   = caller(`(?:\S*/)?gradlew?`)
-	mavenPhase   = regexp.MustCompile(`(^|\s)(test|verify|package|install|surefire:test|integration-test)(\s|$)`)
-	gradleTask   = regexp.MustCompile(`(^|\s):?(\S+:)?(test\w*|check|build)(\s|$)`)
-	surefireFile = regexp.MustCompile(`(^|/)target/(surefire|failsafe)-reports/TEST-[^/]+\.xml$`)
-	gradleFile   = regexp.MustCompile(`(^|/)build/test-results/[^/]+/TEST-[^/]+\.xml$`)
+	mavenPhase   = pattern.MustCompile(`(^|\s)(test|verify|package|install|surefire:test|integration-test)(\s|$)`)
+	gradleTask   = pattern.MustCompile(`(^|\s):?(\S+:)?(test\w*|check|build)(\s|$)`)
+	surefireFile = pattern.MustCompile(`(^|/)target/(surefire|failsafe)-reports/TEST-[^/]+\.xml$`)
+	gradleFile   = pattern.MustCompile(`(^|/)build/test-results/[^/]+/TEST-[^/]+\.xml$`)
 )
 
 // Surefire starts the tests in a process of their own and writes their results
@@ -71,18 +72,18 @@ var gradleAdapter = adapter{
 }
 
 var (
-	mavenBuild  = regexp.MustCompile(`COMPILATION ERROR|\[ERROR\] .*\.(?:java|kt|scala):\[?\d+`)
-	gradleBuild = regexp.MustCompile(`Compilation failed|e: .*\.kts?:|\.java:\d+: error:`)
-	javaPlace   = regexp.MustCompile(`(/[^\s:\[\]]+\.(?:java|kt|scala|groovy))[:\[]`)
-	javaMissing = regexp.MustCompile(`cannot find symbol|package \S+ does not exist|Unresolved reference|incompatible types|cannot be applied to given types|does not override abstract|has private access|is not abstract and does not override|no suitable (method|constructor)|unreported exception|not found: value|[Uu]nresolved`)
-	javaSyntax  = regexp.MustCompile(`';' expected|'\)' expected|'\}' expected|class, interface, enum, or record expected|reached end of file while parsing|illegal start of|not a statement|<identifier> expected|unclosed|expecting a|Expecting|missing return statement|already defined`)
-	javaPackage = regexp.MustCompile(`package (\S+) does not exist`)
-	javaNoNet   = regexp.MustCompile(`Could not resolve dependencies|Could not find artifact|Cannot access \S+ .* in offline mode|Could not transfer artifact|Could not resolve all|Plugin \S+ or one of its dependencies could not be resolved|No cached version`)
-	javaNoTests = regexp.MustCompile(`No tests to run|> Task :test NO-SOURCE`)
-	javaForked  = regexp.MustCompile(`The forked VM terminated without (?:properly )?saying (?:properly )?goodbye|Process 'Gradle Test Executor \d+' finished with non-zero exit value|System\.exit|ExecutionException The forked VM`)
+	mavenBuild  = pattern.MustCompile(`COMPILATION ERROR|\[ERROR\] .*\.(?:java|kt|scala):\[?\d+`)
+	gradleBuild = pattern.MustCompile(`Compilation failed|e: .*\.kts?:|\.java:\d+: error:`)
+	javaPlace   = pattern.MustCompile(`(/[^\s:\[\]]+\.(?:java|kt|scala|groovy))[:\[]`)
+	javaMissing = pattern.MustCompile(`cannot find symbol|package \S+ does not exist|Unresolved reference|incompatible types|cannot be applied to given types|does not override abstract|has private access|is not abstract and does not override|no suitable (method|constructor)|unreported exception|not found: value|[Uu]nresolved`)
+	javaSyntax  = pattern.MustCompile(`';' expected|'\)' expected|'\}' expected|class, interface, enum, or record expected|reached end of file while parsing|illegal start of|not a statement|<identifier> expected|unclosed|expecting a|Expecting|missing return statement|already defined`)
+	javaPackage = pattern.MustCompile(`package (\S+) does not exist`)
+	javaNoNet   = pattern.MustCompile(`Could not resolve dependencies|Could not find artifact|Cannot access \S+ .* in offline mode|Could not transfer artifact|Could not resolve all|Plugin \S+ or one of its dependencies could not be resolved|No cached version`)
+	javaNoTests = pattern.MustCompile(`No tests to run|> Task :test NO-SOURCE`)
+	javaForked  = pattern.MustCompile(`The forked VM terminated without (?:properly )?saying (?:properly )?goodbye|Process 'Gradle Test Executor \d+' finished with non-zero exit value|System\.exit|ExecutionException The forked VM`)
 )
 
-func readJava(s Suite, run Run, want, build *regexp.Regexp) Report {
+func readJava(s Suite, run Run, want, build *pattern.Regexp) Report {
 	var r Report
 	log := Clean(Tail(run.Log, 1<<20))
 	r.Cases, r.Broken = gather(run.Root, s.dir(), want.MatchString, func(data []byte) ([]Case, error) { return parseJUnit(data, run.Dir, javaKind) })

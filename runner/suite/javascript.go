@@ -3,8 +3,9 @@ package suite
 import (
 	_ "embed"
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 //go:embed js/events.cjs
@@ -30,13 +31,13 @@ var (
 	vitestForm = caller(`(?:\S*/)?vitest(?:\s+run\b)?`)
 	mochaForm  = caller(`(?:\S*/)?_?mocha(?:\.js)?`)
 
-	jestTaken   = regexp.MustCompile(`(?:^|\s)(?:--(?:reporters|colors?|watch(?:All)?|silent|verbose|passWithNoTests|notify)(?:=\S+)?|--reporters\s+\S+)`)
-	vitestTaken = regexp.MustCompile(`(?:^|\s)(?:--(?:reporter|outputFile(?:\.\S+)?|watch|ui|silent|passWithNoTests)(?:=\S+)?|--(?:reporter|outputFile)\s+\S+|-w\b|-u\b|--update\b)`)
-	mochaTaken  = regexp.MustCompile(`(?:^|\s)(?:--(?:reporter|reporter-options?)(?:=\S+|\s+\S+)|-[RO]\s*\S+|--watch\b|-w\b|--exit\b)`)
+	jestTaken   = pattern.MustCompile(`(?:^|\s)(?:--(?:reporters|colors?|watch(?:All)?|silent|verbose|passWithNoTests|notify)(?:=\S+)?|--reporters\s+\S+)`)
+	vitestTaken = pattern.MustCompile(`(?:^|\s)(?:--(?:reporter|outputFile(?:\.\S+)?|watch|ui|silent|passWithNoTests)(?:=\S+)?|--(?:reporter|outputFile)\s+\S+|-w\b|-u\b|--update\b)`)
+	mochaTaken  = pattern.MustCompile(`(?:^|\s)(?:--(?:reporter|reporter-options?)(?:=\S+|\s+\S+)|-[RO]\s*\S+|--watch\b|-w\b|--exit\b)`)
 
-	jestNone   = regexp.MustCompile(`(?m)^No tests found(, exiting with code \d)?`)
-	vitestNone = regexp.MustCompile(`No test (files )?found`)
-	mochaNone  = regexp.MustCompile(`Error: No test files found|no test files found`)
+	jestNone   = pattern.MustCompile(`(?m)^No tests found(, exiting with code \d)?`)
+	vitestNone = pattern.MustCompile(`No test (files )?found`)
+	mochaNone  = pattern.MustCompile(`Error: No test files found|no test files found`)
 )
 
 // tell makes the plan of a suite whose runner takes a reporter as an argument. The
@@ -120,7 +121,7 @@ var mochaAdapter = adapter{
 	only: replacing(" --grep "),
 }
 
-func readJS(run Run, none *regexp.Regexp) Report {
+func readJS(run Run, none *pattern.Regexp) Report {
 	r := parseEvents(run.Log, run, jsKind)
 	if len(r.Cases) == 0 && none.MatchString(Clean(Tail(run.Log, 64<<10))) {
 		r.None, r.Broken = true, ""
@@ -128,7 +129,7 @@ func readJS(run Run, none *regexp.Regexp) Report {
 	return r
 }
 
-var stackPath = regexp.MustCompile(`(?:file://)?(/[^\s:()'"]+\.[cm]?[jt]sx?)\b`)
+var stackPath = pattern.MustCompile(`(?:file://)?(/[^\s:()'"]+\.[cm]?[jt]sx?)\b`)
 
 // mochaDead is the test file that could not be loaded, by the stack that Mocha
 // died with; "": it died of something else.
@@ -149,10 +150,10 @@ func mochaDead(run Run) string {
 }
 
 var (
-	jsTimeout  = regexp.MustCompile(`Exceeded timeout of [\d.,]+ ?m?s|Test timed out in \d+ ?ms|Hook timed out in \d+ ?ms|[Tt]imeout of [\d.]+ ?ms exceeded|ERR_MOCHA_TIMEOUT`)
-	jsExpected = regexp.MustCompile(`^(Error: )?expect\(|^assert(\.\w+)?\((received|expected|function)|AssertionError|JestAssertionError|expect\.assertions\(|expect\.hasAssertions|matcher error`)
-	jsSyntax   = regexp.MustCompile(`SyntaxError|Jest encountered an unexpected token|Transform failed with|Parse failure|Failed to parse source|PARSE_ERROR|Expression expected|Unexpected token`)
-	jsResolve  = regexp.MustCompile(`(?:Cannot find module|Failed to resolve import|Could not resolve|Cannot find package) ["']([^"']+)["']`)
+	jsTimeout  = pattern.MustCompile(`Exceeded timeout of [\d.,]+ ?m?s|Test timed out in \d+ ?ms|Hook timed out in \d+ ?ms|[Tt]imeout of [\d.]+ ?ms exceeded|ERR_MOCHA_TIMEOUT`)
+	jsExpected = pattern.MustCompile(`^(Error: )?expect\(|^assert(\.\w+)?\((received|expected|function)|AssertionError|JestAssertionError|expect\.assertions\(|expect\.hasAssertions|matcher error`)
+	jsSyntax   = pattern.MustCompile(`SyntaxError|Jest encountered an unexpected token|Transform failed with|Parse failure|Failed to parse source|PARSE_ERROR|Expression expected|Unexpected token`)
+	jsResolve  = pattern.MustCompile(`(?:Cannot find module|Failed to resolve import|Could not resolve|Cannot find package) ["']([^"']+)["']`)
 )
 
 // jsKind says why a case or a file failed, for every runner of JavaScript but

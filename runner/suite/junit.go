@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A junitCase is a <testcase>, of any of the many dialects of JUnit's XML.
@@ -234,10 +236,10 @@ func anyKind(fault bool, kind, text string) Kind {
 }
 
 var (
-	anyTimeout = regexp.MustCompile(`(?i)time(d)? ?out`)
-	anyAssert  = regexp.MustCompile(`Assert|Expectation|ComparisonFailure|expect\(|Expected:|MultipleFailures`)
-	anySyntax  = regexp.MustCompile(`SyntaxError|ParseError|Parse error|syntax error`)
-	anyMissing = regexp.MustCompile(`NoSuchMethod|NoClassDefFound|ClassNotFound|NoSuchField|is not a function|undefined (function|method|constant)|Call to undefined|MissingMethodException|has no attribute|NotImplemented`)
+	anyTimeout = pattern.MustCompile(`(?i)time(d)? ?out`)
+	anyAssert  = pattern.MustCompile(`Assert|Expectation|ComparisonFailure|expect\(|Expected:|MultipleFailures`)
+	anySyntax  = pattern.MustCompile(`SyntaxError|ParseError|Parse error|syntax error`)
+	anyMissing = pattern.MustCompile(`NoSuchMethod|NoClassDefFound|ClassNotFound|NoSuchField|is not a function|undefined (function|method|constant)|Call to undefined|MissingMethodException|has no attribute|NotImplemented`)
 )
 
 // globs says whether a path matches one of patterns, in which ** stands for any

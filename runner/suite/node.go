@@ -4,9 +4,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 //go:embed node/reporter.mjs
@@ -18,10 +19,10 @@ var nodePreload string
 const nodeTest = "node --test"
 
 var (
-	nodeForm     = regexp.MustCompile(before + `(node)\s+(.*)$`)
-	testFlag     = regexp.MustCompile(`(^|\s)--test(\s|$)`)
-	nodeTaken    = regexp.MustCompile(`--(?:test-reporter(?:-destination)?(?:=|\s+)\S+|(?:experimental-)?test-isolation(?:=|\s+)\S+|watch\b)`)
-	nodeTestFile = regexp.MustCompile(`(^test|[._-]test|/test-[^/]*)\.[cm]?js$|(^|/)(test|__tests__)/.*\.[cm]?js$`)
+	nodeForm     = pattern.MustCompile(before + `(node)\s+(.*)$`)
+	testFlag     = pattern.MustCompile(`(^|\s)--test(\s|$)`)
+	nodeTaken    = pattern.MustCompile(`--(?:test-reporter(?:-destination)?(?:=|\s+)\S+|(?:experimental-)?test-isolation(?:=|\s+)\S+|watch\b)`)
+	nodeTestFile = pattern.MustCompile(`(^test|[._-]test|/test-[^/]*)\.[cm]?js$|(^|/)(test|__tests__)/.*\.[cm]?js$`)
 )
 
 // Node's own runner starts each test file in a process of its own and reports
@@ -177,10 +178,10 @@ func parseNode(log, nonce, dir string) Report {
 }
 
 var (
-	noExport  = regexp.MustCompile(`The requested module '([^']+)' does not provide an export named|Named export '[^']*' not found\. The requested module '([^']+)'`)
-	noModule  = regexp.MustCompile(`Cannot find module '([^']+)'`)
-	noPackage = regexp.MustCompile(`Cannot find package '([^']+)'`)
-	noMember  = regexp.MustCompile(`is not a (function|constructor)|[Cc]annot read propert|is not iterable|[Cc]annot destructure`)
+	noExport  = pattern.MustCompile(`The requested module '([^']+)' does not provide an export named|Named export '[^']*' not found\. The requested module '([^']+)'`)
+	noModule  = pattern.MustCompile(`Cannot find module '([^']+)'`)
+	noPackage = pattern.MustCompile(`Cannot find package '([^']+)'`)
+	noMember  = pattern.MustCompile(`is not a (function|constructor)|[Cc]annot read propert|is not iterable|[Cc]annot destructure`)
 )
 
 // nodeKind says why a case failed.
@@ -221,7 +222,7 @@ func loadKind(said, dir string) Kind {
 // moduleKind tells a module of the project, which the feature will bring, from
 // a package that nobody installed.
 func moduleKind(text, dir string) Kind {
-	for _, re := range []*regexp.Regexp{noExport, noModule} {
+	for _, re := range []*pattern.Regexp{noExport, noModule} {
 		if m := re.FindStringSubmatch(text); m != nil {
 			if name := strings.Join(m[1:], ""); strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") ||
 				strings.HasPrefix(name, "file:") || strings.HasPrefix(name, dir+"/") {

@@ -2,16 +2,17 @@ package suite
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const phpunit = "PHPUnit"
 
 var (
 	phpForm  = caller(`(?:php\s+(?:-d\s*\S+\s+)*)?(?:\S*/)?(?:phpunit|simple-phpunit|pest)(?:\.phar)?`)
-	phpTaken = regexp.MustCompile(`(?:^|\s)(?:--(?:log-junit|colors|testdox|no-output|stop-on-\w+)(?:[=]\S+)?)`)
-	phpTest  = regexp.MustCompile(`(^|/)\w+Test\.php$`)
+	phpTaken = pattern.MustCompile(`(?:^|\s)(?:--(?:log-junit|colors|testdox|no-output|stop-on-\w+)(?:[=]\S+)?)`)
+	phpTest  = pattern.MustCompile(`(^|/)\w+Test\.php$`)
 )
 
 // PHPUnit writes its results when it has come to its end, in a file; it shares its
@@ -46,11 +47,11 @@ var phpAdapter = adapter{
 }
 
 var (
-	phpNone    = regexp.MustCompile(`(?m)^No tests executed!|^No tests found`)
-	phpDead    = regexp.MustCompile(`(?m)^(?:PHP )?(?:Parse|Fatal) error:.*$|ParseError: .*$`)
-	phpPlace   = regexp.MustCompile(`(?: in |at )(/\S+?\.php)(?:\(|:| on line )`)
-	phpMissing = regexp.MustCompile(`Call to undefined (?:function|method)|Class "[^"]+" not found|Undefined constant|Interface "[^"]+" not found|Failed opening required|Too few arguments to function|Unknown named parameter|undefined property|Undefined property`)
-	phpPackage = regexp.MustCompile(`(?:Class|Interface|Trait) "(PHPUnit|Mockery|Symfony|Illuminate|Laravel|Doctrine|GuzzleHttp|Psr|Monolog)\\`)
+	phpNone    = pattern.MustCompile(`(?m)^No tests executed!|^No tests found`)
+	phpDead    = pattern.MustCompile(`(?m)^(?:PHP )?(?:Parse|Fatal) error:.*$|ParseError: .*$`)
+	phpPlace   = pattern.MustCompile(`(?: in |at )(/\S+?\.php)(?:\(|:| on line )`)
+	phpMissing = pattern.MustCompile(`Call to undefined (?:function|method)|Class "[^"]+" not found|Undefined constant|Interface "[^"]+" not found|Failed opening required|Too few arguments to function|Unknown named parameter|undefined property|Undefined property`)
+	phpPackage = pattern.MustCompile(`(?:Class|Interface|Trait) "(PHPUnit|Mockery|Symfony|Illuminate|Laravel|Doctrine|GuzzleHttp|Psr|Monolog)\\`)
 )
 
 func readPHP(run Run) Report {

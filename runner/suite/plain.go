@@ -2,7 +2,8 @@ package suite
 
 import (
 	"fmt"
-	"regexp"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const plain = "exit code"
@@ -21,9 +22,9 @@ var plainAdapter = adapter{
 }
 
 // nothingRun are the words with which runners pass although they ran nothing.
-var nothingRun = regexp.MustCompile(`(?mi)^no tests? (ran|found|to run)|collected 0 items|no test files found|tests?:\s+0 total|\b0 passed\b|\bran 0 tests\b|^# tests 0$|running 0 tests`)
+var nothingRun = pattern.MustCompile(`(?mi)^no tests? (ran|found|to run)|collected 0 items|no test files found|tests?:\s+0 total|\b0 passed\b|\bran 0 tests\b|^# tests 0$|running 0 tests`)
 
-var somethingRun = regexp.MustCompile(`(?i)\b[1-9]\d* (passed|passing|ok|examples?)\b|ran [1-9]\d* tests?|running [1-9]\d* tests?`)
+var somethingRun = pattern.MustCompile(`(?i)\b[1-9]\d* (passed|passing|ok|examples?)\b|ran [1-9]\d* tests?|running [1-9]\d* tests?`)
 
 // parsePlain makes the most of a command of which only the exit code is known.
 func parsePlain(command string, run Run) Report {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 //go:embed python/pytest_plugin.py
@@ -22,11 +24,11 @@ const (
 var (
 	pytestForm   = caller(`(?:\S*/)?(?:pytest|py\.test)(?:-3)?|(?:\S*/)?python[\d.]*\s+-m\s+pytest`)
 	unittestForm = caller(`(?:\S*/)?python[\d.]*\s+-m\s+unittest`)
-	pyTestFile   = regexp.MustCompile(`(^|/)(test_[^/]*|[^/]*_test)\.py$`)
-	pyNarrow     = regexp.MustCompile(`(^|\s)(-k|-m|--deselect|--ignore|--ignore-glob|--lf|--last-failed|--ff|--sw|-x|--maxfail|--pyargs|[^-\s]\S*)`)
-	pySection    = regexp.MustCompile(`(?m)^\[(tool\.pytest|tool:pytest|pytest)`)
-	pyUsesPytest = regexp.MustCompile(`(?m)^(import pytest|from pytest|(async )?def test_)`)
-	pyUsesUnit   = regexp.MustCompile(`(?m)^\s*(import unittest|from unittest)`)
+	pyTestFile   = pattern.MustCompile(`(^|/)(test_[^/]*|[^/]*_test)\.py$`)
+	pyNarrow     = pattern.MustCompile(`(^|\s)(-k|-m|--deselect|--ignore|--ignore-glob|--lf|--last-failed|--ff|--sw|-x|--maxfail|--pyargs|[^-\s]\S*)`)
+	pySection    = pattern.MustCompile(`(?m)^\[(tool\.pytest|tool:pytest|pytest)`)
+	pyUsesPytest = pattern.MustCompile(`(?m)^(import pytest|from pytest|(async )?def test_)`)
+	pyUsesUnit   = pattern.MustCompile(`(?m)^\s*(import unittest|from unittest)`)
 )
 
 var pytestAdapter = adapter{
@@ -106,19 +108,19 @@ func (p place) python() string {
 }
 
 // anySays says whether one of the first of files matches re.
-func (p place) anySays(files []string, re *regexp.Regexp) bool {
+func (p place) anySays(files []string, re *pattern.Regexp) bool {
 	return slices.ContainsFunc(files[:min(len(files), 50)], func(f string) bool { return re.MatchString(p.text(f)) })
 }
 
 var (
-	pyModule  = regexp.MustCompile(`No module named '([^']+)'`)
-	pyImport  = regexp.MustCompile(`cannot import name '[^']+' from '([^']+)'`)
-	pyMissing = regexp.MustCompile(`object has no attribute|^type object .* has no attribute|module '[^']*' has no attribute|partially initialized module|got an unexpected keyword argument|missing \d+ required (positional|keyword)|takes (\d+|from \d+ to \d+) positional arguments?|object is not callable`)
-	pySyntax  = regexp.MustCompile(`(?m)^E?\s*(SyntaxError|IndentationError|TabError): `)
+	pyModule  = pattern.MustCompile(`No module named '([^']+)'`)
+	pyImport  = pattern.MustCompile(`cannot import name '[^']+' from '([^']+)'`)
+	pyMissing = pattern.MustCompile(`object has no attribute|^type object .* has no attribute|module '[^']*' has no attribute|partially initialized module|got an unexpected keyword argument|missing \d+ required (positional|keyword)|takes (\d+|from \d+ to \d+) positional arguments?|object is not callable`)
+	pySyntax  = pattern.MustCompile(`(?m)^E?\s*(SyntaxError|IndentationError|TabError): `)
 )
 
 // pyTuned are settings by which pytest looks for tests elsewhere than by default.
-var pyTuned = regexp.MustCompile(`(?m)(testpaths|python_files|python_classes|python_functions|norecursedirs|collect_ignore)|addopts.*(-k|-m|--ignore|--deselect|--pyargs|-x\b)`)
+var pyTuned = pattern.MustCompile(`(?m)(testpaths|python_files|python_classes|python_functions|norecursedirs|collect_ignore)|addopts.*(-k|-m|--ignore|--deselect|--pyargs|-x\b)`)
 
 func pyOptions(run Run, dir string) string {
 	p := place{root: run.Root, dir: dir}
@@ -164,9 +166,9 @@ func pyUnheard(r *Report, run Run, dir string, all bool) error {
 }
 
 var (
-	pyFunc   = regexp.MustCompile(`^(\s*)(?:async\s+)?def\s+(test\w*)\s*\(`)
-	pyClass  = regexp.MustCompile(`^class\s+(\w+)\s*(?:\(([^)]*)\))?\s*:`)
-	pyString = regexp.MustCompile(`"""|\'\'\'`)
+	pyFunc   = pattern.MustCompile(`^(\s*)(?:async\s+)?def\s+(test\w*)\s*\(`)
+	pyClass  = pattern.MustCompile(`^class\s+(\w+)\s*(?:\(([^)]*)\))?\s*:`)
+	pyString = pattern.MustCompile(`"""|\'\'\'`)
 )
 
 // pyDeclared names the test functions at the top of a module, and those in classes

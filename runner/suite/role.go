@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Role says what a file is for. What is taken out to see whether tests notice is
@@ -73,15 +75,15 @@ func Learn(root *os.Root) (Conventions, error) {
 }
 
 var (
-	phpSuites  = regexp.MustCompile(`<(directory|file)(?:\s[^>]*(?:suffix|prefix|phpVersion)[^>]*)?>([^<]*[Tt]est[^<]*)</`)
-	cargoTests = regexp.MustCompile(`(?s)\[\[test\]\][^\[]*?path\s*=\s*"([^"]+)"`)
-	mavenTests = regexp.MustCompile(`<testSourceDirectory>([^<]+)<`)
-	jsMatch    = regexp.MustCompile(`(?s)\b(testMatch|include|spec)["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
-	jsRegex    = regexp.MustCompile(`(?s)\btestRegex["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
-	jsSupport  = regexp.MustCompile(`(?s)\b(setupFiles|setupFilesAfterEnv|globalSetup|globalTeardown|require|file|snapshotResolver)["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
-	quoted     = regexp.MustCompile(`["']([^"']+)["']`)
-	pyPaths    = regexp.MustCompile(`(?m)^\s*testpaths\s*=\s*(\[[^\]]*\]|[^\n]*(?:\n[ \t]+[^\n]+)*)`)
-	pyFiles    = regexp.MustCompile(`(?m)^\s*python_files\s*=\s*(\[[^\]]*\]|[^\n]*(?:\n[ \t]+[^\n]+)*)`)
+	phpSuites  = pattern.MustCompile(`<(directory|file)(?:\s[^>]*(?:suffix|prefix|phpVersion)[^>]*)?>([^<]*[Tt]est[^<]*)</`)
+	cargoTests = pattern.MustCompile(`(?s)\[\[test\]\][^\[]*?path\s*=\s*"([^"]+)"`)
+	mavenTests = pattern.MustCompile(`<testSourceDirectory>([^<]+)<`)
+	jsMatch    = pattern.MustCompile(`(?s)\b(testMatch|include|spec)["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
+	jsRegex    = pattern.MustCompile(`(?s)\btestRegex["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
+	jsSupport  = pattern.MustCompile(`(?s)\b(setupFiles|setupFilesAfterEnv|globalSetup|globalTeardown|require|file|snapshotResolver)["']?\s*[:=]\s*(\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|["'][^"']*["'])`)
+	quoted     = pattern.MustCompile(`["']([^"']+)["']`)
+	pyPaths    = pattern.MustCompile(`(?m)^\s*testpaths\s*=\s*(\[[^\]]*\]|[^\n]*(?:\n[ \t]+[^\n]+)*)`)
+	pyFiles    = pattern.MustCompile(`(?m)^\s*python_files\s*=\s*(\[[^\]]*\]|[^\n]*(?:\n[ \t]+[^\n]+)*)`)
 )
 
 func (c *Conventions) javascript(p place) {
@@ -122,8 +124,8 @@ func (c *Conventions) javascript(p place) {
 }
 
 var (
-	yamlList = regexp.MustCompile(`(?m)^(spec|file|require):[ \t]*\n((?:[ \t]*-[ \t]+.*(?:\n|$))+)`)
-	yamlItem = regexp.MustCompile(`(?m)^[ \t]*-[ \t]+["']?(.*?)["']?[ \t]*$`)
+	yamlList = pattern.MustCompile(`(?m)^(spec|file|require):[ \t]*\n((?:[ \t]*-[ \t]+.*(?:\n|$))+)`)
+	yamlItem = pattern.MustCompile(`(?m)^[ \t]*-[ \t]+["']?(.*?)["']?[ \t]*$`)
 )
 
 func (c *Conventions) python(p place) {
@@ -171,8 +173,8 @@ func (c *Conventions) add(to *[]*regexp.Regexp, glob string) {
 }
 
 var (
-	extGlob = regexp.MustCompile(`(\\\?|\\\*|\\\+|@)\\\(((?:[^()\\]|\\[^()])*)\\\)`)
-	braces  = regexp.MustCompile(`\\\{[^{}\\]*(?:\\[^{}][^{}\\]*)*\\\}`)
+	extGlob = pattern.MustCompile(`(\\\?|\\\*|\\\+|@)\\\(((?:[^()\\]|\\[^()])*)\\\)`)
+	braces  = pattern.MustCompile(`\\\{[^{}\\]*(?:\\[^{}][^{}\\]*)*\\\}`)
 )
 
 // Role is what the file at p, slash-separated and relative to the project, is for.
@@ -203,8 +205,8 @@ func (c Conventions) IsTest(p string) bool {
 var (
 	testDirs    = []string{"test", "tests", "__tests__", "spec", "specs", "e2e", "androidTest", "integrationTest", "functionalTest", "cypress"}
 	supportDirs = []string{"__mocks__", "__snapshots__", "__fixtures__", "testdata", "fixtures", "test_helper", "test-utils", "testutils"}
-	testProject = regexp.MustCompile(`(^|/)[^/]+\.(Unit|Integration|Functional|Acceptance)?Tests?/[^/]`) // .NET
-	testNames   = regexp.MustCompile(`^(` +
+	testProject = pattern.MustCompile(`(^|/)[^/]+\.(Unit|Integration|Functional|Acceptance)?Tests?/[^/]`) // .NET
+	testNames   = pattern.MustCompile(`^(` +
 		`.+\.(test|spec|cy)\.[cm]?[jt]sx?|test\.[cm]?[jt]s|test-.+\.[cm]?[jt]s|.+[-_]test\.[cm]?[jt]s|` + // JavaScript, as node --test and others find them
 		`.+_test\.go|` +
 		`test_.+\.py|.+_test\.py|` +
@@ -212,8 +214,8 @@ var (
 		`.+(Test|Tests|Spec|IT)\.(java|kt|groovy|cs|fs|vb|php|scala|swift)|` +
 		`.+_test\.(dart|exs?|c|cc|cpp)|.+\.bats|` +
 		`tests?\.rs)$`)
-	supportNames = regexp.MustCompile(`^(conftest\.py|(spec|rails|test)_helper\.rb|.+\.snap)$`)
-	configNames  = regexp.MustCompile(`^((jest|vitest|playwright|cypress|karma|wdio)\.(config|conf|workspace)\.(json|[cm]?[jt]s)|\.mocharc\.\w+|\.nycrc(\.\w+)?|\.c8rc(\.\w+)?|` +
+	supportNames = pattern.MustCompile(`^(conftest\.py|(spec|rails|test)_helper\.rb|.+\.snap)$`)
+	configNames  = pattern.MustCompile(`^((jest|vitest|playwright|cypress|karma|wdio)\.(config|conf|workspace)\.(json|[cm]?[jt]s)|\.mocharc\.\w+|\.nycrc(\.\w+)?|\.c8rc(\.\w+)?|` +
 		`\.?pytest\.ini|tox\.ini|\.coveragerc|\.rspec|phpunit(\.dist)?\.xml(\.dist)?|nextest\.toml|\.runsettings)$`)
 	manifests = []string{
 		"package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",

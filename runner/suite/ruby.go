@@ -3,9 +3,10 @@ package suite
 import (
 	_ "embed"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 //go:embed ruby/events.rb
@@ -25,10 +26,10 @@ const (
 var (
 	rspecForm    = caller(`(?:\S*/)?rspec`)
 	minitestForm = caller(`(?:\S*/)?rails\s+test(?::\S+)?|(?:\S*/)?rake\s+test(?::\S+)?|ruby\s+(?:-I\s*\S+\s+)*-e|ruby\s+(?:-I\s*\S+\s+)*(?:\S*_test|\S*/test_\S*|test_\S*)\.rb`)
-	rspecTaken   = regexp.MustCompile(`(?:^|\s)(?:--(?:format|out|color|colour|no-color|force-color|fail-fast)(?:[=\s]+\S+)?|-[fo]\s*\S+)`)
-	specFile     = regexp.MustCompile(`(^|/)[^/]+_spec\.rb$`)
-	rubyTest     = regexp.MustCompile(`^test/.*(_test\.rb|/test_[^/]+\.rb)$|^test/test_[^/]+\.rb$`)
-	rakeTest     = regexp.MustCompile(`Rake::TestTask|Minitest::TestTask|task\s+:?["']?test\b`)
+	rspecTaken   = pattern.MustCompile(`(?:^|\s)(?:--(?:format|out|color|colour|no-color|force-color|fail-fast)(?:[=\s]+\S+)?|-[fo]\s*\S+)`)
+	specFile     = pattern.MustCompile(`(^|/)[^/]+_spec\.rb$`)
+	rubyTest     = pattern.MustCompile(`^test/.*(_test\.rb|/test_[^/]+\.rb)$|^test/test_[^/]+\.rb$`)
+	rakeTest     = pattern.MustCompile(`Rake::TestTask|Minitest::TestTask|task\s+:?["']?test\b`)
 )
 
 var rspecAdapter = adapter{
@@ -103,7 +104,7 @@ func (p place) bundled(program string) string {
 	return program
 }
 
-var rubyPath = regexp.MustCompile(`(?m)(?:^|\s)(\.?/?[^\s:]+\.rb):\d+:`)
+var rubyPath = pattern.MustCompile(`(?m)(?:^|\s)(\.?/?[^\s:]+\.rb):\d+:`)
 
 // rubyDead is the test file that could not be loaded, by what Ruby said when it
 // died before Minitest began.
@@ -120,9 +121,9 @@ func rubyDead(run Run) string {
 }
 
 var (
-	rubyMissing = regexp.MustCompile(`uninitialized constant|undefined method|undefined local variable or method|wrong number of arguments|cannot load such file -- (/|\./|\.\./)|unknown keyword|missing keyword|No route matches|does not implement`)
-	rubyLoad    = regexp.MustCompile(`cannot load such file -- (\S+)`)
-	rubySyntax  = regexp.MustCompile(`SyntaxError|syntax error`)
+	rubyMissing = pattern.MustCompile(`uninitialized constant|undefined method|undefined local variable or method|wrong number of arguments|cannot load such file -- (/|\./|\.\./)|unknown keyword|missing keyword|No route matches|does not implement`)
+	rubyLoad    = pattern.MustCompile(`cannot load such file -- (\S+)`)
+	rubySyntax  = pattern.MustCompile(`SyntaxError|syntax error`)
 )
 
 // rubyKind says why a case or a file failed.

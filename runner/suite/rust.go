@@ -3,17 +3,18 @@ package suite
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const cargo = "cargo test"
 
 var (
-	cargoForm  = regexp.MustCompile(`^((?:\w+=\S*\s+)*(?:env\s+(?:\w+=\S*\s+)*)?)(cargo\s+(?:\+\S+\s+)?(?:test|t))\b\s*(.*)$`)
-	cargoTaken = regexp.MustCompile(`(?:^|\s)(?:--(?:nocapture|show-output|quiet|verbose|color[=\s]+\S+|format[=\s]+\S+|message-format[=\s]+\S+|no-fail-fast)|-[qv]+)(?:\s|$)`)
+	cargoForm  = pattern.MustCompile(`^((?:\w+=\S*\s+)*(?:env\s+(?:\w+=\S*\s+)*)?)(cargo\s+(?:\+\S+\s+)?(?:test|t))\b\s*(.*)$`)
+	cargoTaken = pattern.MustCompile(`(?:^|\s)(?:--(?:nocapture|show-output|quiet|verbose|color[=\s]+\S+|format[=\s]+\S+|message-format[=\s]+\S+|no-fail-fast)|-[qv]+)(?:\s|$)`)
 )
 
 // libtest's own report is text; what stands between its lines is what tests
@@ -64,13 +65,13 @@ var cargoAdapter = adapter{
 }
 
 var (
-	cargoRunning = regexp.MustCompile(`^\s+(?:Running (?:unittests )?(\S+) \((\S+)\)|(Doc-tests) (\S+))\s*$`)
-	cargoBlock   = regexp.MustCompile(`^running (\d+) tests?\s*$`)
-	cargoCase    = regexp.MustCompile(`^test (.+?)(?: - should panic)? \.\.\. (?:(ok|FAILED|ignored(?:, .*)?)|)(?: <[\d.]+s>)?\s*$`)
-	cargoSaid    = regexp.MustCompile(`^---- (.+) stdout ----\s*$`)
-	cargoResult  = regexp.MustCompile(`^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out`)
-	cargoNotDone = regexp.MustCompile("^error: could not compile `([^`]+)`(?: \\(([^)]*)\\))?")
-	cargoDied    = regexp.MustCompile(`process didn't exit successfully: .*\((exit status: (\d+)|signal: .*)\)`)
+	cargoRunning = pattern.MustCompile(`^\s+(?:Running (?:unittests )?(\S+) \((\S+)\)|(Doc-tests) (\S+))\s*$`)
+	cargoBlock   = pattern.MustCompile(`^running (\d+) tests?\s*$`)
+	cargoCase    = pattern.MustCompile(`^test (.+?)(?: - should panic)? \.\.\. (?:(ok|FAILED|ignored(?:, .*)?)|)(?: <[\d.]+s>)?\s*$`)
+	cargoSaid    = pattern.MustCompile(`^---- (.+) stdout ----\s*$`)
+	cargoResult  = pattern.MustCompile(`^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out`)
+	cargoNotDone = pattern.MustCompile("^error: could not compile `([^`]+)`(?: \\(([^)]*)\\))?")
+	cargoDied    = pattern.MustCompile(`process didn't exit successfully: .*\((exit status: (\d+)|signal: .*)\)`)
 )
 
 // parseCargo reads the log of cargo test.
@@ -249,11 +250,11 @@ func rustKind(text string) Kind {
 }
 
 var (
-	rustcError   = regexp.MustCompile(`(?m)^error(\[E\d+\])?: `)
-	rustcPlace   = regexp.MustCompile(`(?m)^\s*--> \S+:\d+:\d+`)
-	rustcMissing = regexp.MustCompile(`error\[E0(405|407|412|422|423|424|425|432|433|437|438|46[34]|531|532|56[0]|574|576|583|599|609|610|061|063|027|026|603|616|624|308|277|107|053|050|046)\]`)
-	rustcCrate   = regexp.MustCompile("error\\[E0(?:432|433|463)\\]: .*(?:can't find crate for|unresolved (?:import|module or unlinked crate)|use of unresolved module or unlinked crate|failed to resolve: use of (?:undeclared|unresolved)[^`]*) `([^`]+)`")
-	cargoNetwork = regexp.MustCompile("failed to select a version|no matching package named|failed to get `|failed to load source for dependency|Unable to update registry|you may need to .*--offline|failed to download|attempting to make an HTTP request")
+	rustcError   = pattern.MustCompile(`(?m)^error(\[E\d+\])?: `)
+	rustcPlace   = pattern.MustCompile(`(?m)^\s*--> \S+:\d+:\d+`)
+	rustcMissing = pattern.MustCompile(`error\[E0(405|407|412|422|423|424|425|432|433|437|438|46[34]|531|532|56[0]|574|576|583|599|609|610|061|063|027|026|603|616|624|308|277|107|053|050|046)\]`)
+	rustcCrate   = pattern.MustCompile("error\\[E0(?:432|433|463)\\]: .*(?:can't find crate for|unresolved (?:import|module or unlinked crate)|use of unresolved module or unlinked crate|failed to resolve: use of (?:undeclared|unresolved)[^`]*) `([^`]+)`")
+	cargoNetwork = pattern.MustCompile("failed to select a version|no matching package named|failed to get `|failed to load source for dependency|Unable to update registry|you may need to .*--offline|failed to download|attempting to make an HTTP request")
 )
 
 // rustcKind says why a target did not compile.

@@ -3,23 +3,24 @@ package suite
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const tap = "TAP"
 
 var (
-	tapVersion = regexp.MustCompile(`(?m)\A\s*TAP version 1[2-4]\s*$`)
-	tapPlan    = regexp.MustCompile(`^1\.\.(\d+)(?:\s*#\s*(.*))?$`)
-	tapPoint   = regexp.MustCompile(`^(not )?ok\b(?:\s+(\d+))?(?:\s+-)?\s*(.*)$`)
-	tapNote    = regexp.MustCompile(`(?i)^(.*?)(?:^|[^\\])#\s*(skip|todo)(?:ped)?\b.*$`)
-	tapHead    = regexp.MustCompile(`^(\S+\.(?:t|bats|pl|js|sh|rb|py|php)) \.+\s*$`) // prove -v
+	tapVersion = pattern.MustCompile(`(?m)\A\s*TAP version 1[2-4]\s*$`)
+	tapPlan    = pattern.MustCompile(`^1\.\.(\d+)(?:\s*#\s*(.*))?$`)
+	tapPoint   = pattern.MustCompile(`^(not )?ok\b(?:\s+(\d+))?(?:\s+-)?\s*(.*)$`)
+	tapNote    = pattern.MustCompile(`(?i)^(.*?)(?:^|[^\\])#\s*(skip|todo)(?:ped)?\b.*$`)
+	tapHead    = pattern.MustCompile(`^(\S+\.(?:t|bats|pl|js|sh|rb|py|php)) \.+\s*$`) // prove -v
 	tapForm    = caller(`(?:\S*/)?(?:bats|tape|prove)`)
-	tapTaken   = regexp.MustCompile(`(?:^|\s)(?:--(?:tap|pretty|formatter|verbose|quiet|jobs)(?:[=\s]\S+)?|-[pvq]\b|-j\s*\d+|-F\s*\S+)`)
-	tapFile    = regexp.MustCompile(`^t/.*\.t$`)
-	batsFile   = regexp.MustCompile(`\.bats$`)
+	tapTaken   = pattern.MustCompile(`(?:^|\s)(?:--(?:tap|pretty|formatter|verbose|quiet|jobs)(?:[=\s]\S+)?|-[pvq]\b|-j\s*\d+|-F\s*\S+)`)
+	tapFile    = pattern.MustCompile(`^t/.*\.t$`)
+	batsFile   = pattern.MustCompile(`\.bats$`)
 )
 
 // Of bats, tape and prove the Test Anything Protocol is read from what they print.

@@ -2,13 +2,14 @@ package suite
 
 import (
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // CSI, OSC, DCS and two-byte escapes, then the other controls but tab and newline.
-var escapes = regexp.MustCompile("\x1b\\[[0-9;:?<=>!]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[PX^_][^\x1b]*\x1b\\\\|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
+var escapes = pattern.MustCompile("\x1b\\[[0-9;:?<=>!]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[PX^_][^\x1b]*\x1b\\\\|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 // Clean makes output fit for reading: no terminal escapes, valid UTF-8.
 func Clean(s string) string {
