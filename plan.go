@@ -78,16 +78,9 @@ func planList(ctx context.Context, env environment, f *flags) error {
 func planPlace(ctx context.Context, env environment, f *flags, c config, p place, dir string) (res planned, err error) {
 	s := &session{}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, found, c, err := openLoop(ctx, env, c, p, dir, nil, f.optional)
 	if err != nil {
 		return res, err
-	}
-	found, err := r.Load(ctx)
-	if err != nil {
-		return res, err
-	}
-	if c, err = withFile(ctx, r, c.ConfigFile, f.optional); err != nil {
-		return res, usage(err)
 	}
 	src, err := readSpec(ctx, c, p, r, found.Base.Commit)
 	if err != nil {

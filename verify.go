@@ -80,16 +80,9 @@ func remotePlace(env environment, at string, c config) (place, error) {
 func verifyPlace(ctx context.Context, env environment, f *flags, c config, p place, dir string, show *proofs) (res verify.Result, err error) {
 	s := &session{}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, found, c, err := openLoop(ctx, env, c, p, dir, nil, f.optional)
 	if err != nil {
 		return res, err
-	}
-	found, err := r.Load(ctx)
-	if err != nil {
-		return res, err
-	}
-	if c, err = withFile(ctx, r, c.ConfigFile, f.optional); err != nil {
-		return res, usage(err)
 	}
 	o := verify.Options{Repo: r, Shelf: past{r}, Found: found, Features: f.rest, Seen: f.seen, Notify: show.show}
 	show.loop(c, p, found)

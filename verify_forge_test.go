@@ -239,6 +239,16 @@ func (f forger) rebuild(spoil func(code map[string][]byte), agree func(*runner.S
 // says it took up a spec that a person changed.
 func (f forger) weaken(claim func(*runner.State, *runner.Sync)) {
 	f.t.Helper()
+	st, files := f.weakened()
+	y := runner.Sync{Serial: st.Serial + 1, Changed: []string{"part-001"}}
+	claim(&st, &y)
+	st.Spec, st.Syncs = y.Spec, append(st.Syncs, y)
+	f.transaction(st, files)
+}
+
+// weakened is the state with most of an acceptance taken away, hashes and all.
+func (f forger) weakened() (runner.State, map[string][]byte) {
+	f.t.Helper()
 	st, files := f.state()
 	part := feature(&st, "part-001")
 	part.Acceptance = part.Acceptance[:1]
@@ -250,8 +260,5 @@ func (f forger) weaken(claim func(*runner.State, *runner.Sync)) {
 		f.t.Fatal(err)
 	}
 	f.rerecord(&st, files, "part-001", func(r *runner.Record) { r.Acceptance, r.Row = part.Frozen, runner.Hash(text) })
-	y := runner.Sync{Serial: st.Serial + 1, Changed: []string{"part-001"}}
-	claim(&st, &y)
-	st.Spec, st.Syncs = y.Spec, append(st.Syncs, y)
-	f.transaction(st, files)
+	return st, files
 }

@@ -412,18 +412,7 @@ var forgeries = []struct {
 	},
 	{
 		"the acceptance weakened, hashes and all", func(f forger) []string {
-			st, files := f.state()
-			part := feature(&st, "part-001")
-			part.Acceptance = part.Acceptance[:1]
-			part.Frozen = part.AcceptanceHash()
-			row := part.Row
-			row.Passes = false
-			text, err := json.Marshal(row)
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			f.rerecord(&st, files, "part-001", func(r *runner.Record) { r.Acceptance, r.Row = part.Frozen, runner.Hash(text) })
-			f.transaction(st, files)
+			f.transaction(f.weakened())
 			return nil
 		}, records, exitBroken, []string{"part-001: agreed"}, "its acceptance was changed in transaction",
 	},

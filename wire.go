@@ -107,6 +107,23 @@ func nonEmpty(values ...string) []string {
 	return kept
 }
 
+// openLoop opens a loop's repository and reads what stands there: the loop as it
+// was left, and the settings with those of its configuration file.
+func openLoop(ctx context.Context, env environment, c config, p place, dir string, owner *repo.Owner, lookup func(string) string) (*repo.Repo, runner.Found, config, error) {
+	r, err := openRepo(ctx, c, p, dir, owner, env.now)
+	if err != nil {
+		return nil, runner.Found{}, c, err
+	}
+	found, err := r.Load(ctx)
+	if err != nil {
+		return nil, runner.Found{}, c, err
+	}
+	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
+		return nil, runner.Found{}, c, usage(err)
+	}
+	return r, found, c, nil
+}
+
 // withFile reads the config file at the base branch's tip, if there is one, and
 // parses everything again with its values below those of lookup.
 func withFile(ctx context.Context, r *repo.Repo, name string, lookup func(string) string) (config, error) {
@@ -140,16 +157,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	uid, gid := box.User()
-	r, err := openRepo(ctx, c, p, dir, &repo.Owner{UID: uid, GID: gid}, env.now)
+	r, found, c, err := openLoop(ctx, env, c, p, dir, &repo.Owner{UID: uid, GID: gid}, lookup)
 	if err != nil {
 		return nil, err
-	}
-	found, err := r.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
-		return nil, usage(err)
 	}
 	spec, err := readSpec(ctx, c, p, r, found.Base.Commit)
 	if err != nil {

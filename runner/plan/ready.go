@@ -160,16 +160,21 @@ func (s reading) purpose() Rule {
 }
 
 func (s reading) users() Rule {
-	r := Rule{Name: "users", Of: 10}
-	found, named := s.says(usersHeading, usersWords)
+	r := Rule{Name: "users", Of: 10, Question: "Who uses it, and are there people who may do more than others?"}
+	return s.named(r, usersHeading, usersWords, 7)
+}
+
+// named gives r its points for being spoken of: all of them for a part of its own
+// or two words about it, as many as one says for a single word. What is spoken of is
+// not asked.
+func (s reading) named(r Rule, heading, said *regexp.Regexp, one int) Rule {
+	found, part := s.says(heading, said)
 	r.Found = found
 	switch {
-	case named, len(found) >= 2:
-		r.Points = 10
+	case part, len(found) >= 2:
+		r.Points, r.Question = r.Of, ""
 	case len(found) == 1:
-		r.Points = 7
-	default:
-		r.Question = "Who uses it, and are there people who may do more than others?"
+		r.Points, r.Question = one, ""
 	}
 	return r
 }
@@ -232,23 +237,12 @@ func (s reading) technology(stack bool) Rule {
 }
 
 func (s reading) constraints() Rule {
-	r := Rule{Name: "constraints", Of: 10}
-	found, named := s.says(limitHeading, limitWords)
-	r.Found = found
-	switch {
-	case named, len(found) >= 2:
-		r.Points = 10
-	case len(found) == 1:
-		r.Points = 6
-	default:
-		r.Question = "What must it not do or need, and which limits are there (sizes, accounts, network, accessibility)?"
-	}
-	return r
+	r := Rule{Name: "constraints", Of: 10, Question: "What must it not do or need, and which limits are there (sizes, accounts, network, accessibility)?"}
+	return s.named(r, limitHeading, limitWords, 6)
 }
 
 func (s reading) length() Rule {
-	r := Rule{Name: "length", Of: 10, Points: min(10, s.words/8), Found: []string{fmt.Sprintf("%d words", s.words)}}
-	return r
+	return Rule{Name: "length", Of: 10, Points: min(10, s.words/8), Found: []string{fmt.Sprintf("%d words", s.words)}}
 }
 
 // open are the places that say of themselves that something is missing.
