@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"gopkg.in/yaml.v3"
 
@@ -274,8 +275,8 @@ func loopback(raw string) bool {
 }
 
 var (
-	loopName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$`)
-	branchName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}$`)
+	loopName   = pattern.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$`)
+	branchName = pattern.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}$`)
 )
 
 func setLoop(c *config, v string) error {

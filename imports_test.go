@@ -14,18 +14,18 @@ const module = "github.com/autonomous-loop/autonomous-loop"
 // arrows lists for each package what else of this module it may import: the
 // table of DESIGN.md, executable. What stands after "test:" is for tests only.
 var arrows = map[string]string{
-	"main": "report runner runner/agent runner/browser runner/check runner/forge runner/memory runner/model runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
+	"main": "report runner runner/agent runner/browser runner/check runner/forge runner/memory runner/model runner/pattern runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
 		"test: internal/fakegithub internal/fakegithub/oracle",
 	"runner":                     "test: internal/choose",
-	"runner/plan":                "runner",
-	"runner/agent":               "runner",
-	"runner/model":               "runner/agent runner",
+	"runner/plan":                "runner runner/pattern",
+	"runner/agent":               "runner runner/pattern",
+	"runner/model":               "runner/agent runner runner/pattern",
 	"runner/tool":                "runner/agent runner/sandbox test: runner",
 	"runner/sandbox":             "",
 	"runner/suite":               "runner/pattern",
 	"runner/audit":               "runner/pattern",
-	"runner/pattern":             "test: runner/audit runner/suite",
-	"runner/check":               "runner runner/audit runner/sandbox runner/suite",
+	"runner/pattern":             "test: runner/agent runner/audit runner/check runner/model runner/plan runner/suite",
+	"runner/check":               "runner runner/audit runner/pattern runner/sandbox runner/suite",
 	"runner/browser":             "runner/check runner/sandbox",
 	"runner/repo":                "runner test: runner/check",
 	"runner/forge":               "runner test: internal/fakegithub internal/fakegithub/oracle",

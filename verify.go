@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner/repo"
@@ -55,7 +56,7 @@ func verifyLoop(ctx context.Context, env environment, f *flags) error {
 	return show.conclude(res)
 }
 
-var objectID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+var objectID = pattern.MustCompile(`^[0-9a-f]{7,64}$`)
 
 // remotePlace is a repository at a URL or in a folder, to be read.
 func remotePlace(env environment, at string, c config) (place, error) {

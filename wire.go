@@ -13,11 +13,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -252,7 +253,7 @@ func ripgrep(path string) string {
 
 // gpt matches the models that were taught apply_patch, whoever serves them. Others
 // do better with old and new text (docs/tools.md).
-var gpt = regexp.MustCompile(`(?i)(^|/)(chat)?(gpt|codex)-`)
+var gpt = pattern.MustCompile(`(?i)(^|/)(chat)?(gpt|codex)-`)
 
 // patches says whether a model changes files by patches.
 func patches(edit, model string) bool {

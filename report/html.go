@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"sync"
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -14,19 +15,23 @@ import (
 //go:embed report.html.tmpl
 var page string
 
-var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"thousands": thousands,
-	"minutes":   minutes,
-	"dollars":   func(m runner.Money) string { return fmt.Sprintf("$%.4f", m.Dollars()) },
-	"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
-	"day":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-	"short":     func(s string) string { return s[:min(len(s), 10)] },
-	"ended":     ended,
-	"seconds":   seconds,
-	"ran":       ranOn,
-	"finding":   finding,
-	"count":     count,
-}).Parse(page))
+// pageTemplate is parsed when it is first used: the program starts anew for every
+// command that it confines.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"thousands": thousands,
+		"minutes":   minutes,
+		"dollars":   func(m runner.Money) string { return fmt.Sprintf("$%.4f", m.Dollars()) },
+		"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
+		"day":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+		"short":     func(s string) string { return s[:min(len(s), 10)] },
+		"ended":     ended,
+		"seconds":   seconds,
+		"ran":       ranOn,
+		"finding":   finding,
+		"count":     count,
+	}).Parse(page))
+})
 
 // HTML is the report: one file with everything in it, that opens anywhere and
 // asks nothing of the network.
@@ -61,7 +66,7 @@ func HTML(v View) ([]byte, error) {
 		data.Rows = append(data.Rows, r)
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, data); err != nil {
+	if err := pageTemplate().Execute(&b, data); err != nil {
 		return nil, fmt.Errorf("report.html: %w", err)
 	}
 	return b.Bytes(), nil

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // mostArgs is how long the arguments of one call may be.
@@ -375,7 +376,7 @@ func printable(c byte) string {
 }
 
 // plainKey is what may stand as a key without quotes.
-var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var plainKey = pattern.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (m *mender) word() error {
 	end := m.at

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // mostResult is how long a result may be in the conversation, whatever a tool
@@ -47,7 +48,7 @@ func (p *phase) read(r Reply) []wish {
 }
 
 // odd is what does not belong into a tool's name.
-var odd = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
+var odd = pattern.MustCompile(`[^a-zA-Z0-9_-]+`)
 
 func (p *phase) understand(c Call, finish Finish) wish {
 	q := wish{Call: c}

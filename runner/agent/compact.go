@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -31,7 +32,7 @@ Call no tool.`
 )
 
 // headings split the summary that was asked for.
-var headings = regexp.MustCompile(`(?mi)^#+[ \t]*(decisions|open problems|state)\b.*$`)
+var headings = pattern.MustCompile(`(?mi)^#+[ \t]*(decisions|open problems|state)\b.*$`)
 
 // A summary is what the model says of a conversation that ends.
 type summary struct {

@@ -2,8 +2,9 @@ package agent
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Class is what kind of trouble an error is, as far as that decides what to do.
@@ -24,7 +25,7 @@ const (
 type errorRule struct {
 	name  string
 	class Class
-	re    *regexp.Regexp
+	re    *pattern.Regexp
 	hint  string
 }
 
@@ -81,7 +82,7 @@ var errorRules = []errorRule{
 	{"thrown", Logic, re(`(?m)^panic: .*|(?:Type|Reference|Range|Attribute|Key|Index|Value|Name|ZeroDivision|Unhandled)Error: .*`), ""},
 }
 
-func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
+func re(s string) *pattern.Regexp { return pattern.MustCompile(s) }
 
 // A trouble is an error that was recognised.
 type trouble struct {
@@ -104,7 +105,7 @@ func classify(text string) (trouble, bool) {
 }
 
 // places are what two errors of one kind differ in: directories, numbers.
-var places = regexp.MustCompile(`(?:file://)?(?:/[\w.@+~-]+)+/|\b\d+\b|:::?\d+`)
+var places = pattern.MustCompile(`(?:file://)?(?:/[\w.@+~-]+)+/|\b\d+\b|:::?\d+`)
 
 // print is the trouble's fingerprint: the same for the same error elsewhere.
 func (t trouble) print() string {

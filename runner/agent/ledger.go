@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 // patched finds the files of a patch.
-var patched = regexp.MustCompile(`(?m)^\*\*\* (?:Add File|Update File|Delete File|Move to): *(.+?)\s*$`)
+var patched = pattern.MustCompile(`(?m)^\*\*\* (?:Add File|Update File|Delete File|Move to): *(.+?)\s*$`)
 
 // entered takes note of a call that was performed.
 func (l *ledger) entered(c Call, result string) {

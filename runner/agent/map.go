@@ -9,10 +9,11 @@ import (
 	"go/token"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // Limits of the map: about 1,200 tokens, made from so many files.
@@ -119,10 +120,10 @@ func manifest(p string, read func(string) ([]byte, error)) string {
 }
 
 var (
-	makeTargets = regexp.MustCompile(`(?m)^([\w-]+):(?:[^=]|$)`)
-	quoted      = regexp.MustCompile(`["'\x60]([\w@./-]{1,200})["'\x60]|(?m:^\s*(?:from|import)\s+([\w.]+))`)
-	exportedJS  = regexp.MustCompile(`(?m)^export\s+(?:default\s+)?(?:async\s+)?(?:function\*?|class|const|let|var|interface|type|enum)\s+([\w$]+)|^(?:module\.)?exports\.([\w$]+)\s*=`)
-	exportedPy  = regexp.MustCompile(`(?m)^(?:async\s+)?(?:def|class)\s+([A-Za-z]\w*)`)
+	makeTargets = pattern.MustCompile(`(?m)^([\w-]+):(?:[^=]|$)`)
+	quoted      = pattern.MustCompile(`["'\x60]([\w@./-]{1,200})["'\x60]|(?m:^\s*(?:from|import)\s+([\w.]+))`)
+	exportedJS  = pattern.MustCompile(`(?m)^export\s+(?:default\s+)?(?:async\s+)?(?:function\*?|class|const|let|var|interface|type|enum)\s+([\w$]+)|^(?:module\.)?exports\.([\w$]+)\s*=`)
+	exportedPy  = pattern.MustCompile(`(?m)^(?:async\s+)?(?:def|class)\s+([A-Za-z]\w*)`)
 )
 
 // foreign says that a file is not the project's own, or is no code to know.
@@ -202,7 +203,7 @@ func namesOf(ext string) func([]byte) []string {
 	return nil
 }
 
-func matched(re *regexp.Regexp) func([]byte) []string {
+func matched(re *pattern.Regexp) func([]byte) []string {
 	return func(data []byte) []string {
 		var names []string
 		for _, m := range re.FindAllStringSubmatch(string(data), -1) {

@@ -7,9 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Gauge says how far the work has come, in values that are compared and
@@ -136,7 +137,7 @@ func (s step) repeats(o step) bool {
 
 // noise is what differs between two runs of the same thing: durations,
 // addresses, temporary paths, ports, process ids and log names.
-var noise = regexp.MustCompile(`\b\d+([.,]\d+)?\s?(ns|µs|us|ms|s|sec|seconds|m)\b|0x[0-9a-fA-F]+|\b[0-9a-f]{12,}\b|/tmp/[^\s"']+|(localhost|127\.0\.0\.1|\]|::1):\d+|\b(pid|PID)[ =:]*\d+|\d+\.log\b|\bjob\d+\b`)
+var noise = pattern.MustCompile(`\b\d+([.,]\d+)?\s?(ns|µs|us|ms|s|sec|seconds|m)\b|0x[0-9a-fA-F]+|\b[0-9a-f]{12,}\b|/tmp/[^\s"']+|(localhost|127\.0\.0\.1|\]|::1):\d+|\b(pid|PID)[ =:]*\d+|\d+\.log\b|\bjob\d+\b`)
 
 func normal(result string) string { return noise.ReplaceAllString(clip(result, 8<<10), "~") }
 

@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -283,8 +284,8 @@ func acceptanceKey(parent string, row runner.Row) (string, error) {
 }
 
 var (
-	mainPackage = regexp.MustCompile(`(?m)^package main\b`)
-	procfileWeb = regexp.MustCompile(`(?m)^web:[ \t]*(\S.*)$`)
+	mainPackage = pattern.MustCompile(`(?m)^package main\b`)
+	procfileWeb = pattern.MustCompile(`(?m)^web:[ \t]*(\S.*)$`)
 )
 
 // startCommand finds out how the application in dir is started: by override,

@@ -2,8 +2,9 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
@@ -63,8 +64,8 @@ func briefly(cases []suite.Case, most int) string {
 }
 
 var (
-	numbers = regexp.MustCompile(`\d+`)
-	foreign = regexp.MustCompile(`^\s*at .*(node:|node_modules/|\(<anonymous>\))|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
+	numbers = pattern.MustCompile(`\d+`)
+	foreign = pattern.MustCompile(`^\s*at .*(node:|node_modules/|\(<anonymous>\))|^\s+at (async )?(Test|Suite|Promise)\.|^\s*/usr/(local/)?go/|^\s*(\S*/)?go/src/(testing|runtime)/|^(testing|runtime|panic|created by testing)[.(]|^goroutine \d+ `)
 )
 
 // signature folds failures that differ only in numbers.

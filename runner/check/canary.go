@@ -6,9 +6,10 @@ import (
 	"io"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
@@ -330,10 +331,10 @@ func withCanary(name, source, word string) (text string, ok bool) {
 }
 
 var (
-	goTesting = regexp.MustCompile(`(?m)^(?:import[ \t]+)?[ \t]*(\w*)[ \t]*"testing"`)
-	jsCase    = regexp.MustCompile(`\b(?:test|it|describe|suite)\b`)
-	jsModule  = regexp.MustCompile(`(?m)^\s*(?:import\s*["'{*\w]|export\s)`)
-	pyCase    = regexp.MustCompile(`(?m)^\s*(?:async\s+)?def\s+test|^\s*class\s+\w*Test|\bTestCase\b`)
+	goTesting = pattern.MustCompile(`(?m)^(?:import[ \t]+)?[ \t]*(\w*)[ \t]*"testing"`)
+	jsCase    = pattern.MustCompile(`\b(?:test|it|describe|suite)\b`)
+	jsModule  = pattern.MustCompile(`(?m)^\s*(?:import\s*["'{*\w]|export\s)`)
+	pyCase    = pattern.MustCompile(`(?m)^\s*(?:async\s+)?def\s+test|^\s*class\s+\w*Test|\bTestCase\b`)
 )
 
 const pyCanary = `
@@ -393,4 +394,4 @@ func jsCanary(source, ext string) string {
 }
 
 // jsAssert finds what a file calls node's assertions.
-var jsAssert = regexp.MustCompile(`(?:import\s+(\w+)\s+from|(?:const|let|var)\s+(?:\w+\s*=\s*)?(\w+)\s*=\s*require\()\s*['"](?:node:)?assert(?:/strict)?['"]`)
+var jsAssert = pattern.MustCompile(`(?:import\s+(\w+)\s+from|(?:const|let|var)\s+(?:\w+\s*=\s*)?(\w+)\s*=\s*require\()\s*['"](?:node:)?assert(?:/strict)?['"]`)

@@ -6,14 +6,15 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
-var placeholder = regexp.MustCompile(`\{\{\s*([\w.-]+)\s*\}\}`)
+var placeholder = pattern.MustCompile(`\{\{\s*([\w.-]+)\s*\}\}`)
 
 // fill draws a value for each of data and puts it in place of {{its name}}.
 // Values are new for every run, so that no application can know them.

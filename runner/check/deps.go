@@ -11,11 +11,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
@@ -271,11 +272,11 @@ func (g *Gates) shelfDirs() []string {
 var (
 	// Commands that bring packages and do nothing else, as long as the manifests
 	// do not tell them to.
-	brings = regexp.MustCompile(`^(?:npm (?:ci|install|i)|yarn(?: install)?|pnpm (?:install|i)|bun install|python3? -m venv \.?venv|` +
+	brings = pattern.MustCompile(`^(?:npm (?:ci|install|i)|yarn(?: install)?|pnpm (?:install|i)|bun install|python3? -m venv \.?venv|` +
 		`(?:\.?venv/bin/)?(?:python3? -m )?pip3? install(?: -r \S+)+|go mod (?:download|verify)|cargo fetch|bundle install)(?: --[a-z-]+(?:=[\w.-]+)?)*$`)
-	manifests = regexp.MustCompile(`(^|/)(package(-lock)?\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-(lock|workspace)\.yaml|bun\.lockb?|\.npmrc|\.yarnrc(\.yml)?|\.nvmrc|` +
+	manifests = pattern.MustCompile(`(^|/)(package(-lock)?\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-(lock|workspace)\.yaml|bun\.lockb?|\.npmrc|\.yarnrc(\.yml)?|\.nvmrc|` +
 		`[\w.-]*(requirements|constraints)[\w.-]*\.(txt|in)|pyproject\.toml|\.python-version|Gemfile(\.lock)?|\.ruby-version|go\.(mod|sum|work)|Cargo\.(toml|lock))$`)
-	leadsBack = regexp.MustCompile(`(?m)"(?:file|link|portal|workspace):|"workspaces"\s*:|^\s*(?:-e\b|--editable|\.|file:|/)|\bpath:|\bpath\s*=`)
+	leadsBack = pattern.MustCompile(`(?m)"(?:file|link|portal|workspace):|"workspaces"\s*:|^\s*(?:-e\b|--editable|\.|file:|/)|\bpath:|\bpath\s*=`)
 )
 
 // shelfKey names what a setup of the tree in dir brings. sure is false if it may

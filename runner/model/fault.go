@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -95,24 +96,24 @@ func web(x *exchange) bool {
 }
 
 var (
-	moneyCodes  = regexp.MustCompile(`(?i)^(insufficient_quota|billing_\w+|credit_balance\w*|insufficient_(credits?|balance|funds)|\w*spend_limit\w*|payment_required)$`)
-	moneyText   = regexp.MustCompile(`(?i)credit balance|insufficient (quota|credit|balance|funds)|exceeded your current quota|spend(ing)? limit|out of credits|more credits|billing hard limit`)
-	overCodes   = regexp.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
-	overText    = regexp.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
-	busyCodes   = regexp.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
-	filterCode  = regexp.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
-	wrongCodes  = regexp.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
-	keyText     = regexp.MustCompile(`(?i)api.?key (is )?(not valid|invalid|expired)|API_KEY_INVALID`)
-	setupText   = regexp.MustCompile(`--jinja|--enable-auto-tool-choice`) // a server that was started without tools
-	modelText   = regexp.MustCompile(`(?i)model.*(not found|not exist|unknown|retired|deprecated|decommissioned|discontinued|no longer (available|supported))|unknown model|no such model|model_not_found`)
-	loadedCodes = regexp.MustCompile(`(?i)^(overloaded\w*|503|529)$`)
+	moneyCodes  = pattern.MustCompile(`(?i)^(insufficient_quota|billing_\w+|credit_balance\w*|insufficient_(credits?|balance|funds)|\w*spend_limit\w*|payment_required)$`)
+	moneyText   = pattern.MustCompile(`(?i)credit balance|insufficient (quota|credit|balance|funds)|exceeded your current quota|spend(ing)? limit|out of credits|more credits|billing hard limit`)
+	overCodes   = pattern.MustCompile(`(?i)^(context_length_exceeded|exceed_context_size_error|request_too_large|string_above_max_length)$`)
+	overText    = pattern.MustCompile(`(?i)maximum context|context.?(length|window|size)|too many (input )?tokens|prompt is too long|input is too long|token count .*exceeds`)
+	busyCodes   = pattern.MustCompile(`(?i)^(rate_limit\w*|too_many_requests|resource_exhausted|overloaded\w*|429|503|529)$`)
+	filterCode  = pattern.MustCompile(`(?i)^(content_filter|content_policy_violation|invalid_prompt)$`)
+	wrongCodes  = pattern.MustCompile(`(?i)^(invalid_request(_error)?|unsupported_\w+|BadRequestError)$`)
+	keyText     = pattern.MustCompile(`(?i)api.?key (is )?(not valid|invalid|expired)|API_KEY_INVALID`)
+	setupText   = pattern.MustCompile(`--jinja|--enable-auto-tool-choice`) // a server that was started without tools
+	modelText   = pattern.MustCompile(`(?i)model.*(not found|not exist|unknown|retired|deprecated|decommissioned|discontinued|no longer (available|supported))|unknown model|no such model|model_not_found`)
+	loadedCodes = pattern.MustCompile(`(?i)^(overloaded\w*|503|529)$`)
 )
 
 // judge finds the kind of an error that the provider sent. status is 0 for one
 // inside a stream, which may carry a status as its code.
 func judge(status int, header http.Header, s said, now time.Time) fault {
 	f := fault{text: s.words(status)}
-	word := func(re *regexp.Regexp) bool { return re.MatchString(s.code) || re.MatchString(s.typ) }
+	word := func(re *pattern.Regexp) bool { return re.MatchString(s.code) || re.MatchString(s.typ) }
 	inside := status == 0
 	if n, err := strconv.Atoi(s.code); err == nil && inside && n >= 400 && n < 600 {
 		status = n

@@ -3,8 +3,9 @@ package model
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // An API is one of the two that OpenAI's protocol has.
@@ -51,8 +52,8 @@ func firstManner(api API, name, effort string, base *url.URL) (manner, error) {
 // Models of OpenAI's that chat completions do not know at all, and those that
 // use no tools there unless they do not reason.
 var (
-	onlyResponses    = regexp.MustCompile(`^(gpt-\d[\d.]*(-[a-z]+)*-(codex|pro)\b|gpt-\d[\d.]*-(codex|pro)\b|codex-|o\d+-pro\b|o\d+(-mini)?-deep-research)`)
-	toolsInResponses = regexp.MustCompile(`^gpt-(5\.([4-9]|\d\d)|[6-9]|\d\d)`)
+	onlyResponses    = pattern.MustCompile(`^(gpt-\d[\d.]*(-[a-z]+)*-(codex|pro)\b|gpt-\d[\d.]*-(codex|pro)\b|codex-|o\d+-pro\b|o\d+(-mini)?-deep-research)`)
+	toolsInResponses = pattern.MustCompile(`^gpt-(5\.([4-9]|\d\d)|[6-9]|\d\d)`)
 )
 
 // suffix is the API's path.
@@ -87,13 +88,13 @@ func takesNewer(name string, base *url.URL) bool {
 
 // What providers say of a request that would be right in another form.
 var (
-	wantsResponses = regexp.MustCompile(`(?i)v1/responses|responses api`)
-	wantsNewer     = regexp.MustCompile(`(?i)max_tokens.*max_completion_tokens`)
-	knowsNoNewer   = regexp.MustCompile(`(?i)(unrecognized|unknown|unsupported|unexpected|extra|not permitted|not allowed).*max_completion_tokens|max_completion_tokens.*(unrecognized|unknown|unsupported|unexpected|extra|not permitted|not allowed)`)
-	knowsNoUsage   = regexp.MustCompile(`(?i)stream_options`)
-	knowsNoSeal    = regexp.MustCompile(`(?i)encrypted.content is not supported|(unknown|unsupported|invalid|not supported|unrecognized).*\binclude\b|\binclude\b.*(unknown|unsupported|invalid|not supported|unrecognized)`)
-	wantsNoEcho    = regexp.MustCompile(`(?i)(reasoning(_content|_details)?|extra_content|provider_specific_fields|encrypted.content)\b.*(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra|could not be (verified|decrypted)|not issued)|(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra)\b.*(reasoning(_content|_details)?|extra_content)\b|invalid_encrypted_content`)
-	wantsEcho      = regexp.MustCompile(`(?i)missing|must be (passed|echoed|sent)|required`)
+	wantsResponses = pattern.MustCompile(`(?i)v1/responses|responses api`)
+	wantsNewer     = pattern.MustCompile(`(?i)max_tokens.*max_completion_tokens`)
+	knowsNoNewer   = pattern.MustCompile(`(?i)(unrecognized|unknown|unsupported|unexpected|extra|not permitted|not allowed).*max_completion_tokens|max_completion_tokens.*(unrecognized|unknown|unsupported|unexpected|extra|not permitted|not allowed)`)
+	knowsNoUsage   = pattern.MustCompile(`(?i)stream_options`)
+	knowsNoSeal    = pattern.MustCompile(`(?i)encrypted.content is not supported|(unknown|unsupported|invalid|not supported|unrecognized).*\binclude\b|\binclude\b.*(unknown|unsupported|invalid|not supported|unrecognized)`)
+	wantsNoEcho    = pattern.MustCompile(`(?i)(reasoning(_content|_details)?|extra_content|provider_specific_fields|encrypted.content)\b.*(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra|could not be (verified|decrypted)|not issued)|(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra)\b.*(reasoning(_content|_details)?|extra_content)\b|invalid_encrypted_content`)
+	wantsEcho      = pattern.MustCompile(`(?i)missing|must be (passed|echoed|sent)|required`)
 )
 
 // mend is the manner after f, which a request in the manner m met with, and what

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -82,7 +83,7 @@ func price(input, cached, output string, window int) Price {
 	return Price{Input: in, Cached: hit, CacheWrite: in + in/4, Output: out, Window: window}
 }
 
-var dated = regexp.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$`)
+var dated = pattern.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$`)
 
 // Of finds the price of a model: by its name, without the provider in front of
 // it (openai/gpt-5.4), without the date behind it. false: nobody knows it, and
@@ -189,7 +190,7 @@ func parsePrice(row map[string]json.RawMessage) (Price, error) {
 	return p, errors.Join(errs...)
 }
 
-var amount = regexp.MustCompile(`^(\d{1,4})(?:\.(\d{1,9}))?$`)
+var amount = pattern.MustCompile(`^(\d{1,4})(?:\.(\d{1,9}))?$`)
 
 // dollars reads a decimal amount without rounding anything.
 func dollars(s string) (runner.Money, error) {

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"golang.org/x/tools/txtar"
 )
@@ -42,8 +43,8 @@ type failure struct {
 // key names a conversation of the script, from its first line: what precedes
 // the number of the turn in an entry's name.
 var (
-	entryKey = regexp.MustCompile(`^(?:(?:plan|change)(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
-	loopLine = regexp.MustCompile(`^\[loop\] (?:(plan|change)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
+	entryKey = pattern.MustCompile(`^(?:(?:plan|change)(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
+	loopLine = pattern.MustCompile(`^\[loop\] (?:(plan|change)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
 )
 
 // conversation is the key that the first line of a user message names, and the

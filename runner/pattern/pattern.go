@@ -17,7 +17,8 @@ import (
 // that type.
 type Regexp struct {
 	expr string
-	get  func() *regexp.Regexp
+	once sync.Once
+	re   *regexp.Regexp
 }
 
 // all are the expressions of the program. Packages are initialised one after
@@ -27,9 +28,14 @@ var all []*Regexp
 // MustCompile is for variables of packages only: what it returns is kept. An
 // expression with a mistake panics when it is first used; [All] finds it before.
 func MustCompile(expr string) *Regexp {
-	re := &Regexp{expr, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })}
+	re := &Regexp{expr: expr}
 	all = append(all, re)
 	return re
+}
+
+func (re *Regexp) get() *regexp.Regexp {
+	re.once.Do(func() { re.re = regexp.MustCompile(re.expr) })
+	return re.re
 }
 
 // All are the expressions of all packages that are linked in, for a test that
@@ -71,3 +77,5 @@ func (re *Regexp) ReplaceAllString(s, with string) string { return re.get().Repl
 func (re *Regexp) ReplaceAllStringFunc(s string, f func(string) string) string {
 	return re.get().ReplaceAllStringFunc(s, f)
 }
+
+func (re *Regexp) Split(s string, n int) []string { return re.get().Split(s, n) }

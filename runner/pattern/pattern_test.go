@@ -4,8 +4,12 @@ import (
 	"regexp"
 	"testing"
 
+	_ "github.com/autonomous-loop/autonomous-loop/runner/agent"
 	_ "github.com/autonomous-loop/autonomous-loop/runner/audit"
+	_ "github.com/autonomous-loop/autonomous-loop/runner/check"
+	_ "github.com/autonomous-loop/autonomous-loop/runner/model"
 	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
+	_ "github.com/autonomous-loop/autonomous-loop/runner/plan"
 	_ "github.com/autonomous-loop/autonomous-loop/runner/suite"
 )
 

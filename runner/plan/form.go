@@ -1,8 +1,9 @@
 package plan
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A section is a heading and what stands below it.
@@ -13,7 +14,7 @@ type section struct {
 	body    string
 }
 
-var headingForm = regexp.MustCompile(`^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$`)
+var headingForm = pattern.MustCompile(`^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$`)
 
 // sections splits Markdown at its headings; what looks like one in a block of
 // code is none.

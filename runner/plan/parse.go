@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -54,7 +55,7 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-var listStart = regexp.MustCompile(`\[\s*(?:\{|\])`)
+var listStart = pattern.MustCompile(`\[\s*(?:\{|\])`)
 
 // parse reads rows from text: a JSON array of objects, with or without a fence,
 // prose or an object around it. gone are the ids of those that are no longer

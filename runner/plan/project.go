@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Project is what a repository holds already, as a plan wants to know it.
@@ -171,7 +173,7 @@ func (p *Project) node(files fs.FS) {
 	}
 }
 
-var goModule = regexp.MustCompile(`(?m)^module\s+(\S+)`)
+var goModule = pattern.MustCompile(`(?m)^module\s+(\S+)`)
 
 // golang reads go.mod, and looks for what can be started and tested.
 func (p *Project) golang(files fs.FS, dirs map[string][]string) {

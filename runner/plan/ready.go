@@ -3,10 +3,11 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 // A Readiness says how much of what has to be known a spec says. It comes of
@@ -80,7 +81,7 @@ func survey(text string) reading {
 	return s
 }
 
-var sentenceEnd = regexp.MustCompile(`[.!?]["'”’)]?\s|[。！？]|\n\s*\n|\n\s*[-*+] |\n#+ `)
+var sentenceEnd = pattern.MustCompile(`[.!?]["'”’)]?\s|[。！？]|\n\s*\n|\n\s*[-*+] |\n#+ `)
 
 // words counts words; of scripts that have no blanks between them, two
 // characters are one.
@@ -102,7 +103,7 @@ func words(text string) int {
 
 // says finds what a spec says about something: in a section that is called so,
 // or by words of the text.
-func (s reading) says(headings, in *regexp.Regexp) (found []string, named bool) {
+func (s reading) says(headings, in *pattern.Regexp) (found []string, named bool) {
 	for _, sec := range s.sections {
 		if sec.heading != "" && headings.MatchString(sec.heading) && words(sec.body) > 0 && strings.TrimSpace(sec.body) != "(not answered)" {
 			found, named = append(found, sec.heading), true
@@ -117,25 +118,26 @@ func (s reading) says(headings, in *regexp.Regexp) (found []string, named bool) 
 }
 
 var (
-	purposeHeading = regexp.MustCompile(`(?i)\b(what (is it|kind|are you building|do you want)|purpose|overview|goals?|about|summary|introduction|vision|background|problem|zweck|überblick|ziel)\b`)
-	usersHeading   = regexp.MustCompile(`(?i)\b(users?|audience|who|personas?|customers?|roles?|stakeholders?|nutzer|benutzer|zielgruppe)\b`)
-	usersWords     = regexp.MustCompile(`(?i)\b(users?|people|persons?|somebody|someone|anybody|anyone|everybody|everyone|whoever|visitors?|customers?|clients?|members?|teams?|admins?|administrators?|readers?|students?|teachers?|employees?|staff|colleagues|shoppers?|buyers?|sellers?|players?|authors?|managers?|developers?|patients?|guests?|parents?|children|they|we|our|my|one (can|types|adds|has|reads)|as an? \w+|nutzer\w*|benutzer\w*|kund\w+|besucher\w*|leute|mitglieder\w*|wir|man)\b`)
-	techHeading    = regexp.MustCompile(`(?i)\b(technolog(y|ies)|tech|stack|built with|platform|architecture|implementation|technik)\b`)
-	techWords      = regexp.MustCompile(`(?i)\b(go|golang|node(\.js)?|javascript|typescript|python|ruby|rails|rust|java|kotlin|php|laravel|c#|\.net|swift|elixir|html|css|react|vue|svelte|angular|next\.?js|django|flask|fastapi|express|spring|postgres(ql)?|mysql|sqlite|mongodb|redis|json|csv|yaml|rest|graphql|websockets?|docker|linux|browser|command line|cli|api|server|database|no preference|any language|datenbank)\b`)
-	limitHeading   = regexp.MustCompile(`(?i)\b(constraints?|limits?|limitations?|non.?goals?|out of scope|requirements|rules|security|accessibility|performance|must not|einschränkungen|grenzen)\b`)
-	limitWords     = regexp.MustCompile(`(?i)\b(must not|may not|cannot|can't|never|at most|at least|no more than|no less than|only|without|within|up to|maximum|minimum|max\.?|min\.?|limit(ed)?|offline|budget|no (accounts?|login|network|javascript|ads|tracking)|not more than|there are no|there is no|accessible|wcag|gdpr|höchstens|mindestens|nur|ohne|nie|niemals|nicht|kein\w*)\b`)
-	doing          = regexp.MustCompile(`(?i)\b(can|must|should|shall|will|lets?|allows?|shows?|says?|adds?|removes?|deletes?|edits?|creates?|lists?|sorts?|filters?|search(es)?|finds?|sends?|saves?|stores?|keeps?|converts?|counts?|opens?|greets?|answers?|displays?|returns?|exports?|imports?|uploads?|downloads?|logs? in|signs? (in|up)|books?|pays?|kann|soll|muss|zeigt|speichert|sucht|sendet)\b`)
-	quoted         = regexp.MustCompile("\"[^\"\n]{2,}\"|“[^”\n]{2,}”|„[^“”\n]{2,}[“”]|«[^»\n]{2,}»|「[^」\n]+」|`[^`\n]+`")
-	numbered       = regexp.MustCompile(`\b\d+([.,]\d+)?\s*(%|characters?|items?|seconds?|minutes?|ms|MB|KB|px|rows?|days?|words?|digits?|times|zeichen|sekunden)?\b`)
-	address        = regexp.MustCompile(`(^|[\s("` + "`" + `])/[a-z][\w/.?=&{}:-]*`)
-	telling        = regexp.MustCompile(`(?i)\b(given|when|then|if|shows?|says?|displays?|returns?|redirects?|appears?|must|disappears?|sees?|message|error|survives?|stays?|stands?|is (kept|shown|marked|refused|rejected|sorted|gone)|wenn|dann|zeigt|erscheint|muss|meldung|fehler)\b`)
-	listItem       = regexp.MustCompile(`^\s*([-*+]|\d+[.)])\s+\S`)
-	tbd            = regexp.MustCompile(`(?i)\b(tbd|tba|todo|fixme|to be (decided|determined|defined|discussed|announced)|not (yet )?(decided|clear|sure)|lorem ipsum|xxx)\b|\?\?+|<(insert|your|fill)[^>\n]*>|\[(insert|your|fill)[^\]\n]*\]`)
+	purposeHeading = pattern.MustCompile(`(?i)\b(what (is it|kind|are you building|do you want)|purpose|overview|goals?|about|summary|introduction|vision|background|problem|zweck|überblick|ziel)\b`)
+	usersHeading   = pattern.MustCompile(`(?i)\b(users?|audience|who|personas?|customers?|roles?|stakeholders?|nutzer|benutzer|zielgruppe)\b`)
+	usersWords     = pattern.MustCompile(`(?i)\b(users?|people|persons?|somebody|someone|anybody|anyone|everybody|everyone|whoever|visitors?|customers?|clients?|members?|teams?|admins?|administrators?|readers?|students?|teachers?|employees?|staff|colleagues|shoppers?|buyers?|sellers?|players?|authors?|managers?|developers?|patients?|guests?|parents?|children|they|we|our|my|one (can|types|adds|has|reads)|as an? \w+|nutzer\w*|benutzer\w*|kund\w+|besucher\w*|leute|mitglieder\w*|wir|man)\b`)
+	techHeading    = pattern.MustCompile(`(?i)\b(technolog(y|ies)|tech|stack|built with|platform|architecture|implementation|technik)\b`)
+	techWords      = pattern.MustCompile(`(?i)\b(go|golang|node(\.js)?|javascript|typescript|python|ruby|rails|rust|java|kotlin|php|laravel|c#|\.net|swift|elixir|html|css|react|vue|svelte|angular|next\.?js|django|flask|fastapi|express|spring|postgres(ql)?|mysql|sqlite|mongodb|redis|json|csv|yaml|rest|graphql|websockets?|docker|linux|browser|command line|cli|api|server|database|no preference|any language|datenbank)\b`)
+	limitHeading   = pattern.MustCompile(`(?i)\b(constraints?|limits?|limitations?|non.?goals?|out of scope|requirements|rules|security|accessibility|performance|must not|einschränkungen|grenzen)\b`)
+	limitWords     = pattern.MustCompile(`(?i)\b(must not|may not|cannot|can't|never|at most|at least|no more than|no less than|only|without|within|up to|maximum|minimum|max\.?|min\.?|limit(ed)?|offline|budget|no (accounts?|login|network|javascript|ads|tracking)|not more than|there are no|there is no|accessible|wcag|gdpr|höchstens|mindestens|nur|ohne|nie|niemals|nicht|kein\w*)\b`)
+	doing          = pattern.MustCompile(`(?i)\b(can|must|should|shall|will|lets?|allows?|shows?|says?|adds?|removes?|deletes?|edits?|creates?|lists?|sorts?|filters?|search(es)?|finds?|sends?|saves?|stores?|keeps?|converts?|counts?|opens?|greets?|answers?|displays?|returns?|exports?|imports?|uploads?|downloads?|logs? in|signs? (in|up)|books?|pays?|kann|soll|muss|zeigt|speichert|sucht|sendet)\b`)
+	quoted         = pattern.MustCompile("\"[^\"\n]{2,}\"|“[^”\n]{2,}”|„[^“”\n]{2,}[“”]|«[^»\n]{2,}»|「[^」\n]+」|`[^`\n]+`")
+	numbered       = pattern.MustCompile(`\b\d+([.,]\d+)?\s*(%|characters?|items?|seconds?|minutes?|ms|MB|KB|px|rows?|days?|words?|digits?|times|zeichen|sekunden)?\b`)
+	address        = pattern.MustCompile(`(^|[\s("` + "`" + `])/[a-z][\w/.?=&{}:-]*`)
+	telling        = pattern.MustCompile(`(?i)\b(given|when|then|if|shows?|says?|displays?|returns?|redirects?|appears?|must|disappears?|sees?|message|error|survives?|stays?|stands?|is (kept|shown|marked|refused|rejected|sorted|gone)|wenn|dann|zeigt|erscheint|muss|meldung|fehler)\b`)
+	listItem       = pattern.MustCompile(`^\s*([-*+]|\d+[.)])\s+\S`)
+	nothing        = pattern.MustCompile(`$^`)
+	tbd            = pattern.MustCompile(`(?i)\b(tbd|tba|todo|fixme|to be (decided|determined|defined|discussed|announced)|not (yet )?(decided|clear|sure)|lorem ipsum|xxx)\b|\?\?+|<(insert|your|fill)[^>\n]*>|\[(insert|your|fill)[^\]\n]*\]`)
 )
 
 func (s reading) purpose() Rule {
 	r := Rule{Name: "purpose", Of: 15}
-	_, named := s.says(purposeHeading, regexp.MustCompile(`$^`))
+	_, named := s.says(purposeHeading, nothing)
 	first := ""
 	for p := range strings.SplitSeq(s.text, "\n\n") {
 		if p = strings.TrimSpace(p); p != "" && !strings.HasPrefix(p, "#") && !listItem.MatchString(p) {
@@ -167,7 +169,7 @@ func (s reading) users() Rule {
 // named gives r its points for being spoken of: all of them for a part of its own
 // or two words about it, as many as one says for a single word. What is spoken of is
 // not asked.
-func (s reading) named(r Rule, heading, said *regexp.Regexp, one int) Rule {
+func (s reading) named(r Rule, heading, said *pattern.Regexp, one int) Rule {
 	found, part := s.says(heading, said)
 	r.Found = found
 	switch {
@@ -267,19 +269,19 @@ func (s reading) open() []Rule {
 }
 
 // An opposite is a pair of statements that cannot both hold.
-type opposite struct{ one, other *regexp.Regexp }
+type opposite struct{ one, other *pattern.Regexp }
 
 var opposites = []opposite{
-	{regexp.MustCompile(`(?i)\b(there are no accounts|no (user )?accounts|without (an )?accounts?|no log.?in|without (a )?log.?in)\b`), regexp.MustCompile(`(?i)\b((users?|people|one|you|visitors?|members?|they|must|can) (must |can |has to |have to |should )?(logs? in|signs? (in|up)|registers?)|password)\b`)},
-	{regexp.MustCompile(`(?i)\b(without javascript|no javascript)\b`), regexp.MustCompile(`(?i)\b(react|vue|svelte|angular|single.page app(lication)?|drag.and.drop)\b`)},
-	{regexp.MustCompile(`(?i)\b(works? offline|without (the )?(internet|network)|never talks? to the network|no (internet|network))\b`), regexp.MustCompile(`(?i)\b(fetch(es|ed)? [^.\n]{0,40}(from (the )?(web|internet)|api)|third.party api|in the cloud|cloud storage|sends? (an )?e.?mails?)\b`)},
-	{regexp.MustCompile(`(?i)\b(no database|without a database)\b`), regexp.MustCompile(`(?i)\b(in (a|the) (postgres(ql)?|mysql|sqlite|mongodb)( database)?|stored in (a|the) database)\b`)},
-	{regexp.MustCompile(`(?i)\b(nothing is (kept|stored|saved)|keeps nothing|stores nothing)\b`), regexp.MustCompile(`(?i)\b(survives? a restart|is (kept|stored|saved) (after|across|in))\b`)},
+	{pattern.MustCompile(`(?i)\b(there are no accounts|no (user )?accounts|without (an )?accounts?|no log.?in|without (a )?log.?in)\b`), pattern.MustCompile(`(?i)\b((users?|people|one|you|visitors?|members?|they|must|can) (must |can |has to |have to |should )?(logs? in|signs? (in|up)|registers?)|password)\b`)},
+	{pattern.MustCompile(`(?i)\b(without javascript|no javascript)\b`), pattern.MustCompile(`(?i)\b(react|vue|svelte|angular|single.page app(lication)?|drag.and.drop)\b`)},
+	{pattern.MustCompile(`(?i)\b(works? offline|without (the )?(internet|network)|never talks? to the network|no (internet|network))\b`), pattern.MustCompile(`(?i)\b(fetch(es|ed)? [^.\n]{0,40}(from (the )?(web|internet)|api)|third.party api|in the cloud|cloud storage|sends? (an )?e.?mails?)\b`)},
+	{pattern.MustCompile(`(?i)\b(no database|without a database)\b`), pattern.MustCompile(`(?i)\b(in (a|the) (postgres(ql)?|mysql|sqlite|mongodb)( database)?|stored in (a|the) database)\b`)},
+	{pattern.MustCompile(`(?i)\b(nothing is (kept|stored|saved)|keeps nothing|stores nothing)\b`), pattern.MustCompile(`(?i)\b(survives? a restart|is (kept|stored|saved) (after|across|in))\b`)},
 }
 
 var (
-	negated  = regexp.MustCompile(`(?i)\b(no|not|never|without|cannot|don't|doesn't|nor|neither)\b`)
-	mustForm = regexp.MustCompile(`(?i)^(.{8,}?)\b(must not|must never|must|may not|may|cannot|can)\b\s+(.{3,})$`)
+	negated  = pattern.MustCompile(`(?i)\b(no|not|never|without|cannot|don't|doesn't|nor|neither)\b`)
+	mustForm = pattern.MustCompile(`(?i)^(.{8,}?)\b(must not|must never|must|may not|may|cannot|can)\b\s+(.{3,})$`)
 )
 
 // contradictions are pairs of statements that cannot both hold.

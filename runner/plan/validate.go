@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -74,11 +75,11 @@ var actions = map[string]fields{
 }
 
 var (
-	idForm      = regexp.MustCompile(`^[a-z][a-z0-9-]*-\d{3}$`)
-	nameForm    = regexp.MustCompile(`^[\w.-]+$`)
-	placeholder = regexp.MustCompile(`\{\{\s*([\w.-]+)\s*\}\}`)
-	roleForm    = regexp.MustCompile(`^role=[a-z]+(\[.*\])*$`)
-	requestForm = regexp.MustCompile(`^\s*([A-Za-z]+ +\S|/|https?://)`)
+	idForm      = pattern.MustCompile(`^[a-z][a-z0-9-]*-\d{3}$`)
+	nameForm    = pattern.MustCompile(`^[\w.-]+$`)
+	placeholder = pattern.MustCompile(`\{\{\s*([\w.-]+)\s*\}\}`)
+	roleForm    = pattern.MustCompile(`^role=[a-z]+(\[.*\])*$`)
+	requestForm = pattern.MustCompile(`^\s*([A-Za-z]+ +\S|/|https?://)`)
 )
 
 // Validate says what is wrong with rows, all of it at once; nil if nothing is.
