@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -208,35 +209,58 @@ func list(r *os.Root, path string) ([]fs.DirEntry, error) {
 	return es, err
 }
 
+// errBusy says that a file never stood still while it was read.
+var errBusy = errors.New("it was written all the while; is a process still at work on it?")
+
 // readStable reads a regular file, or the target of a link, whose stamp is the
 // same before and after. It waits for nothing: a pipe in the place of a file
-// is an error.
+// is one that does not stand still. What somebody is at work on is tried again,
+// and is [errBusy] in the end.
 func readStable(r *os.Root, name string) ([]byte, stamp, error) {
-	for range 3 {
-		fi, err := r.Lstat(name)
-		if err != nil {
-			return nil, stamp{}, err
-		}
-		var b []byte
-		if fi.Mode()&os.ModeSymlink != 0 {
-			var target string
-			target, err = r.Readlink(name)
-			b = []byte(target)
-		} else {
-			b, err = readFile(r, name, fi)
-		}
-		if err != nil {
-			return nil, stamp{}, err
-		}
-		after, err := r.Lstat(name)
-		if err != nil {
-			return nil, stamp{}, err
-		}
-		if st := stampOf(after); st == stampOf(fi) && int64(len(b)) == st.size {
-			return b, st, nil
+	const tries = 5
+	for range tries {
+		b, st, err := readOnce(r, name)
+		if err == nil || !restless(err) {
+			return b, st, err
 		}
 	}
-	return nil, stamp{}, fmt.Errorf("%s: changed while it was read; is a process still at work on it?", name)
+	return nil, stamp{}, fmt.Errorf("%s: %w", name, errBusy)
+}
+
+// restless says whether an error may come of somebody who is at work on the
+// path. Only what a machine says that is in trouble cannot.
+func restless(err error) bool {
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) &&
+		!slices.ContainsFunc([]error{syscall.EIO, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE}, func(e error) bool { return errors.Is(err, e) })
+}
+
+func readOnce(r *os.Root, name string) ([]byte, stamp, error) {
+	fi, err := r.Lstat(name)
+	if err != nil {
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = fs.ErrNotExist
+		}
+		return nil, stamp{}, err
+	}
+	var b []byte
+	if fi.Mode()&os.ModeSymlink != 0 {
+		var target string
+		target, err = r.Readlink(name)
+		b = []byte(target)
+	} else {
+		b, err = readFile(r, name, fi)
+	}
+	if err != nil {
+		return nil, stamp{}, err
+	}
+	after, err := r.Lstat(name)
+	if err != nil {
+		return nil, stamp{}, err
+	}
+	if st := stampOf(after); st == stampOf(fi) && int64(len(b)) == st.size {
+		return b, st, nil
+	}
+	return nil, stamp{}, errBusy
 }
 
 func readFile(r *os.Root, name string, want os.FileInfo) ([]byte, error) {
@@ -250,7 +274,7 @@ func readFile(r *os.Root, name string, want os.FileInfo) ([]byte, error) {
 		return nil, err
 	}
 	if !fi.Mode().IsRegular() || !os.SameFile(fi, want) {
-		return nil, fmt.Errorf("%s: changed while it was read", name)
+		return nil, errBusy
 	}
 	// One byte more than it should be: whether it has grown is seen then.
 	b := make([]byte, fi.Size()+1)

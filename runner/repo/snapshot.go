@@ -20,6 +20,10 @@ import (
 // Snapshot records the work tree as a commit on parent. The tree is the one
 // that git add --all would make with parent's files tracked, but for what is
 // left out; a change that is left out leaves the path as it is in parent.
+//
+// It may be called while others are at work in the work tree. Every file is
+// then recorded as it was at some moment in between, whole, or left out if it
+// never stood still.
 func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,6 +157,9 @@ func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return look{left: "it cannot be read"}, nil
+	}
+	if errors.Is(err, errBusy) {
+		return look{left: errBusy.Error()}, nil
 	}
 	if err != nil {
 		return look{}, err
