@@ -92,6 +92,9 @@ func verifyPlace(ctx context.Context, env environment, f *flags, c config, p pla
 		if err != nil {
 			return res, err
 		}
+		if err := box.Held(); err != nil {
+			return res, err
+		}
 		page, err := s.browser(ctx, env, c, box, dir)
 		if err != nil {
 			return res, err

@@ -166,6 +166,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, usage(err)
 	}
+	if err := box.Held(); err != nil { // was tried meanwhile
+		return nil, err
+	}
 	warm(ctx, box, r, p.seeds, notify, env.now)
 	client, err := s.models(ctx, env, c, p.trigger, found, notify)
 	if err != nil {

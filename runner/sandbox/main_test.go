@@ -118,6 +118,9 @@ func box(t testing.TB, o Options) (s *Sandbox, work string) {
 			t.Error(err)
 		}
 	})
+	if err := s.Held(); err != nil {
+		t.Fatal(err)
+	}
 	work = filepath.Join(dir, "work")
 	if err := errors.Join(os.Mkdir(work, 0o755), s.Own(work)); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,7 +77,7 @@ func socket(family, kind int) error {
 	return err
 }
 
-// try lets a child try what must fail, as each user.
+// try lets a child of each user try what must fail, all at once.
 func (s *Sandbox) try(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(s.private), "probe-")
 	if err != nil {
@@ -93,19 +95,29 @@ func (s *Sandbox) try(ctx context.Context) (err error) {
 	); err != nil {
 		return err
 	}
-	for _, c := range []Command{{}, {Judge: true}, {Browser: true}} {
-		c.Argv = []string{helperName}
-		out, err := s.run(ctx, c, &p)
-		if err != nil {
-			return err
-		}
-		var held []string
-		if err := json.Unmarshal([]byte(out.Text), &held); err != nil || out.Code != 0 {
-			return fmt.Errorf("try the sandbox: exit code %d: %s", out.Code, out.Text)
-		}
-		if len(held) > 0 {
-			return fmt.Errorf("the sandbox does not hold here; a command as uid %d could %s", s.as(c).uid, strings.Join(held, ", "))
-		}
+	users := []Command{{}, {Judge: true}, {Browser: true}}
+	errs := make([]error, len(users))
+	var tries sync.WaitGroup
+	for i, c := range users {
+		tries.Go(func() { errs[i] = s.tryAs(ctx, c, p) })
+	}
+	tries.Wait()
+	return cmp.Or(errs...) // the others most likely say the same
+}
+
+// tryAs lets one user's child try.
+func (s *Sandbox) tryAs(ctx context.Context, c Command, p probe) error {
+	c.Argv = []string{helperName}
+	out, err := s.run(ctx, c, &p)
+	if err != nil {
+		return err
+	}
+	var held []string
+	if err := json.Unmarshal([]byte(out.Text), &held); err != nil || out.Code != 0 {
+		return fmt.Errorf("try the sandbox: exit code %d: %s", out.Code, out.Text)
+	}
+	if len(held) > 0 {
+		return fmt.Errorf("the sandbox does not hold here; a command as uid %d could %s", s.as(c).uid, strings.Join(held, ", "))
 	}
 	return nil
 }

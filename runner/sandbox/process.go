@@ -68,6 +68,11 @@ func (s *Sandbox) start(ctx context.Context, c Command, job bool, probe *probe) 
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	if probe == nil {
+		if err := s.Held(); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.check(c); err != nil {
 		return nil, fmt.Errorf("run %s: %w", name(c), err)
 	}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,6 +90,47 @@ func TestAttackFindsOpenDoors(t *testing.T) {
 		if err := held.try(context.Background()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// Open returns before it is known whether the sandbox holds. Nothing is started until
+// then, and nothing at all where it does not.
+func TestNothingStartsUntilItHolds(t *testing.T) {
+	s, work := box(t, Options{})
+	s.tried, s.refusal = make(chan struct{}), errors.New("a command could do something")
+	c := sh(work, "touch ran")
+	said := make(chan error)
+	for _, start := range []func() error{
+		func() error { _, err := s.Run(t.Context(), c); return err },
+		func() error { _, err := s.Start(t.Context(), c); return err },
+		func() error { return s.Wrapper(filepath.Join(work, "wrapped"), c) },
+	} {
+		go func() { said <- start() }()
+	}
+	close(s.tried)
+	for range 3 {
+		if err := <-said; !errors.Is(err, s.refusal) {
+			t.Errorf("got %v, want %v", err, s.refusal)
+		}
+	}
+	if names, err := filepath.Glob(filepath.Join(work, "*")); err != nil || len(names) > 0 {
+		t.Errorf("it has left %v (%v)", names, err)
+	}
+}
+
+// Each user is tried, and the first door that is open is an error, whoever finds it.
+func TestEachUserIsTried(t *testing.T) {
+	s, _ := box(t, Options{})
+	for name, home := range map[string]*string{"commands": &s.user.home, "the judge": &s.places, "the browser": &s.browser.home} {
+		was := *home
+		*home = filepath.Join(s.private, "missing") // so that its command cannot start
+		if err := s.try(t.Context()); err == nil {
+			t.Errorf("%s was not tried", name)
+		}
+		*home = was
+	}
+	if err := s.try(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

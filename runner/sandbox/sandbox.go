@@ -54,6 +54,9 @@ type Sandbox struct {
 	fileBytes uint64
 	now       func() time.Time
 
+	tried   chan struct{} // closed: it is known whether this holds, and refusal says why not
+	refusal error
+
 	mu       sync.Mutex
 	closed   bool
 	plain    *launcher
@@ -62,8 +65,9 @@ type Sandbox struct {
 	wrappers []mark
 }
 
-// Open decides how commands are held, tries whether it holds, and makes what
-// they need. It changes this process: other processes of the user can no longer
+// Open decides how commands are held, makes what they need, and begins to try
+// whether it holds: [Sandbox.Held] says so, and no command is started before it
+// does. It changes this process: other processes of the user can no longer
 // look into it (PR_SET_DUMPABLE), and orphans of its children become its own
 // (PR_SET_CHILD_SUBREAPER).
 func Open(ctx context.Context, o Options) (*Sandbox, error) {
@@ -80,7 +84,7 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 	}
 	s := &Sandbox{
 		processes: cmp.Or(o.Processes, defaultProcesses), fileBytes: cmp.Or(o.FileBytes, defaultFileBytes),
-		now: o.Now, live: map[*Process]bool{},
+		now: o.Now, live: map[*Process]bool{}, tried: make(chan struct{}),
 	}
 	if s.now == nil {
 		s.now = time.Now //nolint:forbidigo // only measures; nothing is decided by it
@@ -114,13 +118,23 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 	if s.plain, err = newLauncher(nil); err != nil {
 		return nil, err
 	}
-	if !s.rung.confine {
-		return s, nil
-	}
-	if err := s.try(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	go func() {
+		defer close(s.tried)
+		if s.rung.confine {
+			s.refusal = s.try(ctx)
+		}
+	}()
 	return s, nil
+}
+
+// Held waits until it was tried whether the sandbox holds. If it does not, the
+// error says what a command could do, and none will ever be started.
+func (s *Sandbox) Held() error {
+	<-s.tried
+	if s.refusal != nil {
+		return fmt.Errorf("open the sandbox: %w", s.refusal)
+	}
+	return nil
 }
 
 // furnish makes the directories. The ones at the top stay ours, so that nothing
@@ -213,6 +227,7 @@ func (s *Sandbox) Close() error {
 		<-p.done
 		errs = append(errs, p.err)
 	}
+	<-s.tried
 	for _, m := range wrappers {
 		_, err := s.kin(m, 0).end()
 		errs = append(errs, err)

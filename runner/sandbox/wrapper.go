@@ -25,6 +25,9 @@ func (s *Sandbox) Wrapper(path string, c Command) error {
 }
 
 func (s *Sandbox) wrap(path string, c Command) error {
+	if err := s.Held(); err != nil {
+		return err
+	}
 	c, _, err := s.lodge(c) // for as long as the sandbox is there
 	if err != nil {
 		return err
