@@ -20,7 +20,7 @@ import (
 )
 
 // fetch brings the whole history of the wanted commits into the store.
-func (r *Repo) fetch(ctx context.Context, wants []oid) error {
+func (r *Repo) fetch(ctx context.Context, v *visit, wants []oid) error {
 	var missing, haves []oid
 	for _, id := range wants {
 		if id != none && !r.store.has(id) {
@@ -35,18 +35,9 @@ func (r *Repo) fetch(ctx context.Context, wants []oid) error {
 			haves = append(haves, id)
 		}
 	}
-	s, err := r.remote.upload()
-	if err != nil {
-		return r.remote.wrap(err)
-	}
-	defer s.Close()
-	ar, err := s.AdvertisedReferencesContext(ctx)
-	if err != nil {
-		return r.remote.wrap(err)
-	}
-	req := packp.NewUploadPackRequestFromCapabilities(ar.Capabilities)
+	req := packp.NewUploadPackRequestFromCapabilities(v.can)
 	req.Wants, req.Haves = missing, haves
-	res, err := s.UploadPack(ctx, req)
+	res, err := v.UploadPack(ctx, req)
 	if err != nil {
 		return r.remote.wrap(err)
 	}

@@ -29,24 +29,12 @@ func (r *Repo) Load(ctx context.Context) (runner.Found, error) {
 }
 
 func (r *Repo) load(ctx context.Context) (runner.Found, error) {
-	var now tips
-	for try := 0; ; try++ {
-		refs, err := r.remote.list(ctx)
-		if err != nil {
-			return runner.Found{}, err
-		}
-		now = tips{state: refs.ids[r.o.StateBranch], work: refs.ids[r.o.WorkBranch]}
-		if now.branch, now.base, err = r.base(refs); err != nil {
-			return runner.Found{}, err
-		}
-		err = r.fetch(ctx, []oid{now.base, now.state, now.work})
-		if notOurs(err) && try < 3 {
-			continue // a branch moved meanwhile: ask again
-		}
-		if err != nil {
-			return runner.Found{}, err
-		}
-		break
+	now, err := r.bring(ctx)
+	for try := 0; notOurs(err) && try < 3; try++ {
+		now, err = r.bring(ctx) // a branch moved meanwhile: ask again
+	}
+	if err != nil {
+		return runner.Found{}, err
 	}
 	found := runner.Found{Base: runner.Base{Branch: now.branch, Commit: now.base.String()}}
 	if now.work != none {
@@ -67,6 +55,20 @@ func (r *Repo) load(ctx context.Context) (runner.Found, error) {
 	}
 	r.last, r.loaded = now, true
 	return found, nil
+}
+
+// bring finds the branches and brings what they hold, in one visit to the remote.
+func (r *Repo) bring(ctx context.Context) (tips, error) {
+	v, err := r.remote.visit(ctx)
+	if err != nil {
+		return tips{}, err
+	}
+	defer v.Close() // nothing is lost with an answer that was read
+	now := tips{state: v.refs.ids[r.o.StateBranch], work: v.refs.ids[r.o.WorkBranch]}
+	if now.branch, now.base, err = r.base(v.refs); err != nil {
+		return tips{}, err
+	}
+	return now, r.fetch(ctx, v, []oid{now.base, now.state, now.work})
 }
 
 // base finds the base branch among the remote's refs.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitfile "github.com/go-git/go-git/v5/plumbing/transport/file"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -97,21 +98,39 @@ func refsOf(ar *packp.AdvRefs) refs {
 	return r
 }
 
-// list asks the remote for its refs.
-func (m *remote) list(ctx context.Context) (refs, error) {
+// A visit is one conversation with the remote: it has said what it has, and may be
+// asked for some of it.
+type visit struct {
+	transport.UploadPackSession
+	refs refs
+	can  *capability.List
+}
+
+// visit asks the remote for its refs.
+func (m *remote) visit(ctx context.Context) (*visit, error) {
 	s, err := m.upload()
 	if err != nil {
-		return refs{}, m.wrap(err)
+		return nil, m.wrap(err)
 	}
-	defer s.Close() // nothing is lost with an answer that was read
 	ar, err := s.AdvertisedReferencesContext(ctx)
-	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
-		return refs{}, nil
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return &visit{UploadPackSession: s}, nil
+	case err != nil:
+		_ = s.Close() // what went wrong is known
+		return nil, m.wrap(err)
 	}
+	return &visit{s, refsOf(ar), ar.Capabilities}, nil
+}
+
+// list is the remote's refs.
+func (m *remote) list(ctx context.Context) (refs, error) {
+	v, err := m.visit(ctx)
 	if err != nil {
-		return refs{}, m.wrap(err)
+		return refs{}, err
 	}
-	return refsOf(ar), nil
+	_ = v.Close() // nothing is lost with an answer that was read
+	return v.refs, nil
 }
 
 // A session changes its endpoint when it is redirected; each gets its own.
