@@ -206,6 +206,9 @@ func TestNextSessionClearsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	if err := s.Held(); err != nil {
+		t.Fatal(err)
+	}
 	gone(t, filepath.Join(work, "pid-*"), 4)
 }
 

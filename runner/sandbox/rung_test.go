@@ -290,8 +290,11 @@ func TestKin(t *testing.T) {
 }
 
 func TestParseStatus(t *testing.T) {
-	got := parseStatus(7, "Name:\tx: Y\nState:\tZ (zombie)\nPPid:\t3\nUid:\t60001\t60001\t60001\t60001\nGroups:\t60001 60600 \nNSsid:\t9\t1\nThreads:\t4\nSeccomp_filters:\t2\n")
+	got := parseStatus(7, []byte("Name:\tx: Y\nState:\tZ (zombie)\nPPid:\t3\nUid:\t60001\t60001\t60001\t60001\nGroups:\t60001 60600 \nNSsid:\t9\t1\nThreads:\t4\nSeccomp_filters:\t2\n"))
 	want := proc{pid: 7, ppid: 3, sid: 9, uid: 60001, groups: []uint32{60001, 60600}, zombie: true, threads: 4, filters: 2}
+	if none := parseStatus(8, []byte("State:\tS (sleeping)\nGroups:\t \nPPid:")); !cmp.Equal(none, proc{pid: 8}, cmp.AllowUnexported(proc{})) {
+		t.Errorf("of a process without groups: %+v", none)
+	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(proc{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

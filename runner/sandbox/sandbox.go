@@ -65,9 +65,9 @@ type Sandbox struct {
 	wrappers []mark
 }
 
-// Open decides how commands are held, makes what they need, and begins to try
-// whether it holds: [Sandbox.Held] says so, and no command is started before it
-// does. It changes this process: other processes of the user can no longer
+// Open decides how commands are held, makes what they need, and begins to end
+// what an earlier session left and to try whether it holds: [Sandbox.Held] says
+// so, and no command is started before it does. It changes this process: other processes of the user can no longer
 // look into it (PR_SET_DUMPABLE), and orphans of its children become its own
 // (PR_SET_CHILD_SUBREAPER).
 func Open(ctx context.Context, o Options) (*Sandbox, error) {
@@ -105,9 +105,6 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 		s.user = user{uid: int(uid), gid: int(gid), own: true}
 		s.judge = user{uid: int(uid) + 1, gid: int(gid) + 1, own: true}
 		s.browser = user{uid: int(uid) + 2, gid: int(gid) + 2, own: true}
-		if err := sweep(s.uids()); err != nil {
-			return nil, err
-		}
 	} else if s.processes, err = beside(s.processes, s.user.uid); err != nil {
 		return nil, err
 	}
@@ -120,14 +117,18 @@ func open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 	}
 	go func() {
 		defer close(s.tried)
-		if s.rung.confine {
+		if s.rung.drop {
+			s.refusal = sweep(s.uids())
+		}
+		if s.rung.confine && s.refusal == nil {
 			s.refusal = s.try(ctx)
 		}
 	}()
 	return s, nil
 }
 
-// Held waits until it was tried whether the sandbox holds. If it does not, the
+// Held waits until nothing of an earlier session runs any more and it was tried
+// whether the sandbox holds. If it does not, the
 // error says what a command could do, and none will ever be started.
 func (s *Sandbox) Held() error {
 	<-s.tried

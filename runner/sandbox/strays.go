@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -109,50 +111,82 @@ func processes() ([]proc, error) {
 		return nil, err
 	}
 	var ps []proc
+	buf := make([]byte, 0, 4<<10)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		status, err := os.ReadFile("/proc/" + name + "/status")
-		if err != nil {
-			continue // It has gone.
+		if buf, err = slurp(int(d.Fd()), name+"/status", buf[:0]); err == nil { // else it has gone
+			ps = append(ps, parseStatus(pid, buf))
 		}
-		ps = append(ps, parseStatus(pid, string(status)))
 	}
 	return ps, nil
 }
 
-func parseStatus(pid int, status string) proc {
-	p := proc{pid: pid}
-	for line := range strings.Lines(status) {
-		key, value, _ := strings.Cut(line, ":")
-		words := strings.Fields(value)
-		if len(words) == 0 {
-			continue
+// slurp reads a file below the directory dir into buf. Each command has the
+// process table pictured at least once, so this makes no call of the system
+// more than that takes, and no garbage.
+func slurp(dir int, name string, buf []byte) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return buf, err
+	}
+	defer unix.Close(fd)
+	for {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, cap(buf))
 		}
-		switch key {
+		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil || n == 0:
+			return buf, err
+		}
+		buf = buf[:len(buf)+n]
+	}
+}
+
+func parseStatus(pid int, status []byte) proc {
+	p := proc{pid: pid}
+	for line := range bytes.Lines(status) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(key) {
 		case "State":
-			p.zombie = words[0] == "Z" || words[0] == "X"
+			value = bytes.TrimSpace(value)
+			p.zombie = len(value) > 0 && (value[0] == 'Z' || value[0] == 'X')
 		case "PPid":
-			p.ppid, _ = strconv.Atoi(words[0])
+			p.ppid, _ = leading(value)
 		case "NSsid":
-			p.sid, _ = strconv.Atoi(words[0])
+			p.sid, _ = leading(value)
 		case "Uid":
-			p.uid, _ = strconv.Atoi(words[0])
+			p.uid, _ = leading(value)
 		case "Groups":
-			for _, word := range words {
-				if gid, err := strconv.ParseUint(word, 10, 32); err == nil {
-					p.groups = append(p.groups, uint32(gid))
-				}
+			for n, rest := leading(value); rest != nil; n, rest = leading(rest) {
+				p.groups = append(p.groups, uint32(n)) //nolint:gosec // a group's number has 32 bits
 			}
 		case "Threads":
-			p.threads, _ = strconv.Atoi(words[0])
+			p.threads, _ = leading(value)
 		case "Seccomp_filters":
-			p.filters, _ = strconv.Atoi(words[0])
+			p.filters, _ = leading(value)
 		}
 	}
 	return p
+}
+
+// leading is the first number of a list between blanks, and what comes after it;
+// rest is nil if there is none.
+func leading(list []byte) (n int, rest []byte) {
+	list = bytes.TrimLeft(list, " \t\n")
+	i := 0
+	for ; i < len(list) && list[i] >= '0' && list[i] <= '9'; i++ {
+		n = n*10 + int(list[i]-'0')
+	}
+	if i == 0 {
+		return 0, nil
+	}
+	return n, list[i:]
 }
 
 // tell sends a signal to all of k.
