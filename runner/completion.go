@@ -48,9 +48,11 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	e := Ending{Stop, st.Status, ""}
 	var failure error
 	stop, limit := errors.AsType[*StopError](err)
-	_, moved := errors.AsType[*MovedError](err)
+	gone, moved := errors.AsType[*MovedError](err)
 	state, untouchable := errors.AsType[*StateError](err)
 	switch {
+	case moved && gone.Have == "":
+		stop = &StopError{Reason: StoppedByPerson, Err: errors.New("the state branch was deleted")}
 	case moved:
 		stop = &StopError{Reason: Superseded, Err: err}
 	case untouchable:
@@ -157,6 +159,9 @@ func (s *Session) Continue(ctx context.Context) (LoopResult, error) {
 		}
 	case Waiting, Stopped, Done, DoneWithExcept:
 		return res, nil
+	}
+	if err := s.look(ctx, st); err != nil {
+		return s.leave(ctx, st, err)
 	}
 	res.Decision = Continue
 	return res, s.ask(ctx, st, &res)

@@ -22,6 +22,7 @@ type LoopConfig struct {
 	Mode               Mode
 	Trigger            Trigger
 	Grace              time.Duration // for putting in order what a limit interrupted
+	Look               time.Duration // between two looks whether a person has stopped the loop; 0: only before and after the work
 }
 
 // IdleSessions is how many sessions in a row may complete nothing before the
@@ -102,7 +103,8 @@ func (c LoopConfig) reached(ctx context.Context, st State, completed int) error 
 	p := c.purse(st)
 	switch {
 	case ctx.Err() != nil:
-		return &StopError{Reason: cause(ctx)}
+		stop := cause(ctx)
+		return &stop
 	case p.Tokens == 0:
 		return &StopError{Reason: TokenBudget, Err: fmt.Errorf("all %d tokens are spent", c.TokenBudget)}
 	case p.Capped && p.Cost == 0:
@@ -114,11 +116,11 @@ func (c LoopConfig) reached(ctx context.Context, st State, completed int) error 
 }
 
 // cause is the reason for which ctx ended.
-func cause(ctx context.Context) Reason {
+func cause(ctx context.Context) StopError {
 	if stop, ok := errors.AsType[*StopError](context.Cause(ctx)); ok {
-		return stop.Reason
+		return *stop
 	}
-	return Cancelled
+	return StopError{Reason: Cancelled}
 }
 
 // A Decision says what comes after a session.

@@ -66,6 +66,8 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 	if err != nil {
 		return s.leave(tidy, st, err)
 	}
+	ctx, unwatch := s.watch(ctx, st) // a person may stop it
+	defer unwatch()
 	st, err = s.list(ctx, tidy, st)
 
 	// FEATURE LOOP
@@ -84,6 +86,7 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 	}
 
 	// COMPLETION
+	unwatch()
 	return s.complete(tidy, st, err)
 }
 
@@ -92,6 +95,9 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 func (s *Session) claim(ctx context.Context) (State, error) {
 	st, err := s.find(ctx)
 	if err != nil {
+		return st, err
+	}
+	if st, err = s.overruled(ctx, st); err != nil {
 		return st, err
 	}
 	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
@@ -382,7 +388,11 @@ func (s *Session) stopped(ctx context.Context, err error) error {
 	if _, limit := errors.AsType[*StopError](err); limit || ctx.Err() == nil {
 		return err
 	}
-	return &StopError{Reason: cause(ctx), Err: err}
+	stop := cause(ctx)
+	if stop.Err == nil {
+		stop.Err = err
+	}
+	return &stop
 }
 
 // complete is COMPLETION: save, artifact, report, and the request for the next
@@ -392,7 +402,13 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 		return s.leave(ctx, st, err)
 	}
 	end, why, failure := s.Config.end(st, err)
-	st = st.ended(end, why, s.Now()).held(err)
+	if end.Decision == Continue { // unless a person has stopped the loop meanwhile
+		if halt := s.look(ctx, st); halt != nil {
+			err = halt
+			end, why, failure = s.Config.end(st, err)
+		}
+	}
+	st = st.obeyed(err).ended(end, why, s.Now()).held(err)
 	files := s.Papers(st, st.Result(end.Decision)).State
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
 	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)

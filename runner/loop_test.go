@@ -82,24 +82,30 @@ var spaces = []namedSpace{
 	{"the spec changes", space{features: 2, attempts: 1, perSession: 2, changes: 1, outcomes: 2}},
 	{"the spec changes, and a crash", space{features: 1, attempts: 1, perSession: 2, crashes: 1, changes: 1, outcomes: 1}},
 	{"the spec is unclear", space{features: 1, attempts: 1, perSession: 1, changes: 1, unclear: 1, outcomes: 1}},
+	{"a person stops it", space{features: 2, attempts: 1, perSession: 1, halts: 2, outcomes: 1}},
+	{"a person stops it, and a crash", space{features: 1, attempts: 1, perSession: 1, halts: 1, crashes: 1, outcomes: 1}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, halts: s.halts, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
 	w.remote.rotten = map[string]bool{}
 	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
+	person := false
 	for n := 1; ; n++ {
 		// I5: every loop ends.
-		if n > w.maxSessions()+s.crashes+s.unclear+2 {
+		if n > w.maxSessions()+s.crashes+s.unclear+4*s.halts+2 {
 			t.Fatalf("%v: still going after %d sessions", c, n)
 		}
 		trigger := ByChain
 		if n > 1 && !w.expected() {
 			trigger = ByClock // the dead man's switch
+		}
+		if person {
+			trigger, person = ByPerson, false
 		}
 		if w.changes > 0 && w.c.Bool() {
 			w.changes--
@@ -118,6 +124,11 @@ func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int)
 			continue
 		}
 		if res.HandoffReason != nil && *res.HandoffReason == Superseded {
+			continue
+		}
+		if w.remote.halt.Why != "" && w.remote.truth.Status == Stopped {
+			w.staysStopped()
+			person = true
 			continue
 		}
 		if w.changes > 0 && w.c.Bool() { // and a person starts the loop again
@@ -264,6 +275,25 @@ func (w *world) checkEnd(res LoopResult) {
 	w.crashes, w.rivals = 0, 0
 	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(st) {
 		w.t.Fatalf("%v: a session after the end changed the state", w.c)
+	}
+}
+
+// staysStopped asserts that nothing but a person starts a loop again that a
+// person stopped, and they only when they have taken back what stopped it.
+func (w *world) staysStopped() {
+	w.t.Helper()
+	state := w.remote.state
+	in := func(trigger Trigger) {
+		w.t.Helper()
+		res, err, lived := w.session(trigger)
+		if lived && (err != nil || res.Decision != Stop || w.claimed || !bytes.Equal(w.remote.state, state)) {
+			w.t.Fatalf("%v: a loop that a person stopped goes on by %s: %s, %v", w.c, trigger, res.Decision, err)
+		}
+	}
+	in(ByClock)
+	if w.remote.halt.Command == "" {
+		in(ByPerson)
+		w.remote.halt = Halt{}
 	}
 }
 

@@ -23,6 +23,10 @@ type Repo interface {
 	// A lost answer is looked up, not repeated blindly.
 	Save(ctx context.Context, tx Transaction) error
 
+	// Gone names a branch of the loop that was there when this Repo last saw it,
+	// and is not any more; "" if there is none.
+	Gone(ctx context.Context) (string, error)
+
 	// Snapshot records the work tree as a commit on parent, without moving or
 	// pushing anything. What must not be in a commit is left out and named.
 	Snapshot(ctx context.Context, parent, message string) (Snapshot, error)
@@ -190,6 +194,11 @@ type Forge interface {
 	// Over says whether the run that owns a session has ended, by what the
 	// forge knows of it and never by the clock.
 	Over(ctx context.Context, o Owner) (bool, error)
+
+	// Stopped says how a person has stopped the loop, if one has. Commands up to
+	// the one that the state names are past. It is asked again and again while a
+	// session is at work, beside Ask, and costs little where nothing changed.
+	Stopped(ctx context.Context, st State) (Halt, error)
 
 	// Upload keeps files for people to download, under a name that no other
 	// upload has, and returns its receipt.

@@ -25,6 +25,7 @@ type world struct {
 	rots    int // completed features that may still turn out broken
 	changes int // of the spec, still allowed
 	unclear int // sessions that may still find the spec unclear
+	halts   int // times that a person may still stop the loop
 	spec    int // how often it was changed
 	own     Spec
 	clock   time.Time
@@ -41,6 +42,7 @@ type world struct {
 		over        map[string]bool   // run -> it has ended
 		asked       map[int]int       // serial -> successors requested
 		reported    int
+		halt        Halt            // how a person has stopped the loop
 		rotten      map[string]bool // features whose code stopped working by itself, and not in the mended form
 	}
 	process // of the session at work
@@ -62,7 +64,9 @@ type process struct {
 	run     string
 	claimed bool
 	told    []string // features that the gates found broken
-	asked   int      // questions about the spec
+	trigger Trigger
+	asked   int  // questions about the spec
+	halted  bool // it was told that a person has stopped the loop
 }
 
 // A tree says for each feature whether its code works ("good"), and whether its
@@ -78,7 +82,7 @@ type commit struct {
 type space struct {
 	features, attempts, repairs, perSession int
 	crashes, rivals, stops, rots            int
-	changes, unclear                        int
+	changes, unclear, halts                 int
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
@@ -266,6 +270,9 @@ func (w *world) wants() Spec {
 // there is one more.
 func (w *world) Plan(_ context.Context, old []Feature, _ Purse) ([]Row, Usage, error) {
 	w.step()
+	if w.halted {
+		w.t.Fatalf("%v: a model is asked for a list although a person stopped the loop", w.c)
+	}
 	if len(old) != len(w.remote.truth.Features) {
 		w.t.Fatalf("%v: asked with a list of %d, there are %d", w.c, len(old), len(w.remote.truth.Features))
 	}
@@ -297,6 +304,9 @@ func (w *world) Ask(_ context.Context, q Questions) (string, error) {
 func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	w.step()
 	id := t.Feature.ID
+	if w.halted {
+		w.t.Fatalf("%v: %s is worked on although a person stopped the loop", w.c, id)
+	}
 	st := w.remote.truth
 	if f, _ := st.Feature(id); f.Attempts < t.Attempt {
 		w.t.Fatalf("%v: attempt %d at %s was not counted before it began", w.c, t.Attempt, id)
@@ -348,6 +358,12 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 		return claim, &StopError{Reason: ContextLimit}
 	case 8:
 		w.cancel(&StopError{Reason: Cancelled})
+		return claim, ctx.Err()
+	}
+	if w.halts > 0 && w.c.Bool() { // a person stops the loop, and the watch sees it
+		w.halts--
+		w.remote.halt.Why, w.halted = "a label", true
+		w.cancel(&StopError{Reason: StoppedByPerson, Err: &haltError{w.remote.halt}})
 		return claim, ctx.Err()
 	}
 	w.step()
@@ -452,9 +468,42 @@ func (w *world) Report(_ context.Context, r Report) (Receipts, error) {
 	return Receipts{Keys: map[string]string{"comment": "7"}}, nil
 }
 
+// Stopped is asked by a session that is alive, and a person may have stopped the
+// loop since it was asked last: by a command, or in a way that they have to take
+// back.
+func (w *world) Stopped(_ context.Context, st State) (Halt, error) {
+	if w.space.halts == 0 {
+		return Halt{}, nil
+	}
+	w.step()
+	if w.halts > 0 && w.remote.halt.Why == "" && w.c.Bool() {
+		w.halts--
+		w.remote.halt.Why = "a label"
+		if w.c.Bool() {
+			w.remote.halt = Halt{"a command", fmt.Sprint(w.runs)}
+		}
+	}
+	h := w.remote.halt
+	if h.Command != "" && st.Effects[commandKey] == h.Command {
+		if w.remote.truth.Effects[commandKey] == h.Command && w.remote.truth.Status == Running {
+			w.remote.halt = Halt{}
+		}
+		return Halt{}, nil
+	}
+	if h.Why != "" && (w.trigger != ByPerson || h.Command == "" || w.claimed) {
+		w.halted = true
+	}
+	return h, nil
+}
+
+func (w *world) Gone(context.Context) (string, error) { return "", nil }
+
 // Continue asks for a successor that is not there yet, as the contract has it.
 func (w *world) Continue(ctx context.Context, s Successor) (string, error) {
 	w.step()
+	if w.halted {
+		w.t.Fatalf("%v: a successor is asked for although a person stopped the loop", w.c)
+	}
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
@@ -466,7 +515,7 @@ func (w *world) Continue(ctx context.Context, s Successor) (string, error) {
 // session runs one session, reporting whether it lived.
 func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool) {
 	w.runs++
-	w.process = process{run: fmt.Sprint("run", w.runs)}
+	w.process = process{run: fmt.Sprint("run", w.runs), trigger: trigger}
 	run := w.run
 	defer func() {
 		e := recover()
@@ -508,5 +557,5 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 }
 
 func (w *world) maxSessions() int {
-	return (2+2*w.space.changes)*(w.space.features+w.space.changes)*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
+	return w.space.halts + (2+2*w.space.changes)*(w.space.features+w.space.changes)*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
 }

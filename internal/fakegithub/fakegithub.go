@@ -16,6 +16,7 @@ package fakegithub
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -70,6 +71,7 @@ type Server struct {
 	edits    []string
 	requests []string
 	unknown  []string
+	counted  int // requests that count against the limit
 	faults   []*Fault
 
 	noPullRequests bool
@@ -160,6 +162,14 @@ func (s *Server) Requests() []string {
 	return slices.Clone(s.requests)
 }
 
+// Counted is how many requests count against the limit: all but those whose
+// answer is that nothing has changed.
+func (s *Server) Counted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counted
+}
+
 // Unknown lists the requests that no route is there for.
 func (s *Server) Unknown() []string {
 	s.mu.Lock()
@@ -182,6 +192,7 @@ func (s *Server) now() time.Time { return s.opts.Now().UTC().Truncate(time.Secon
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+	s.counted++
 	f := s.due(r)
 	s.mu.Unlock()
 	w.Header().Set("Date", s.now().Format(http.TimeFormat))
@@ -247,10 +258,11 @@ type call struct {
 	repo  *repo
 	base  string // the server's URL as the client sees it
 	body  map[string]any
+	free  func() // the request does not count against the limit
 }
 
 func (s *Server) api(w http.ResponseWriter, r *http.Request, h func(*call)) {
-	c := &call{w: w, r: r, base: "http://" + r.Host}
+	c := &call{w: w, r: r, base: "http://" + r.Host, free: func() { s.counted-- }}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token") {
 		c.actor = s.actors[token]
@@ -305,6 +317,23 @@ func (c *call) text(name string) (string, bool) {
 }
 
 func (c *call) answer(status int, v any) { answer(c.w, status, v) }
+
+// tagged answers with an ETag, or that nothing has changed since the one that
+// the request names.
+func (c *call) tagged(status int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("fakegithub: " + err.Error())
+	}
+	tag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(append(data, c.w.Header().Get("Link")...)))
+	c.w.Header().Set("ETag", tag)
+	if c.r.Header.Get("If-None-Match") == tag {
+		c.free()
+		c.w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	c.answer(status, v)
+}
 
 func (c *call) missing() { refuse(c.w, http.StatusNotFound, "Not Found") }
 

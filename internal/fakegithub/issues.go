@@ -16,6 +16,8 @@ type issue struct {
 	author                   *Actor
 	created, updated, closed time.Time
 	comments                 []*comment
+	labels                   []string
+	closer                   *Actor
 	pull                     *pull
 }
 
@@ -48,6 +50,14 @@ func (s *Server) AddIssue(repo string, a Actor, title, body string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int(s.open(s.repos[repo], &a, title, body, nil).number)
+}
+
+// Label puts labels on an issue or pull request, and takes all others off.
+func (s *Server) Label(repo string, number int, labels ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.repos[repo].issue(int64(number))
+	i.labels, i.updated = labels, s.now()
 }
 
 // AddComment comments on an issue or pull request as a and returns the id.
@@ -106,7 +116,12 @@ func (s *Server) getIssue(c *call) {
 		return
 	}
 	if i := c.repo.issue(c.number("number")); i != nil {
-		c.answer(http.StatusOK, c.issueObject(i))
+		o := c.issueObject(i)
+		o["closed_by"] = nil
+		if i.closer != nil {
+			o["closed_by"] = c.user(i.closer)
+		}
+		c.tagged(http.StatusOK, o)
 		return
 	}
 	c.missing()
@@ -143,11 +158,13 @@ func (s *Server) listComments(c *call) {
 		c.missing()
 		return
 	}
+	since, _ := time.Parse(time.RFC3339, c.r.URL.Query().Get("since"))
+	shown := slices.DeleteFunc(slices.Clone(i.comments), func(m *comment) bool { return m.updated.Before(since) })
 	out := []any{}
-	for _, m := range page(c, i.comments) {
+	for _, m := range page(c, shown) {
 		out = append(out, c.commentObject(i, m))
 	}
-	c.answer(http.StatusOK, out)
+	c.tagged(http.StatusOK, out)
 }
 
 func (s *Server) createComment(c *call) {

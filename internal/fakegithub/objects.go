@@ -3,6 +3,7 @@ package fakegithub
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -93,13 +94,29 @@ func (c *call) fullRepo(r *repo) object {
 
 func (c *call) issueObject(i *issue) object {
 	url := fmt.Sprintf("%s/repos/%s/issues/%d", c.base, c.repo.name, i.number)
-	return object{
+	o := object{
 		"id": i.id, "node_id": node("I", i.id), "number": i.number, "title": i.title, "body": i.body, "state": i.state, "locked": false,
-		"user": c.user(i.author), "author_association": association(i.author), "labels": []any{}, "assignee": nil, "milestone": nil, "comments": len(i.comments),
+		"user": c.user(i.author), "author_association": association(i.author), "labels": labelObjects(c, i), "assignee": nil, "milestone": nil, "comments": len(i.comments),
 		"url": url, "repository_url": c.base + "/repos/" + c.repo.name, "comments_url": url + "/comments",
 		"events_url": url + "/events", "labels_url": url + "/labels", "html_url": c.issueLink(i),
 		"created_at": stamp(i.created), "updated_at": stamp(i.updated), "closed_at": stamp(i.closed),
 	}
+	if i.pull != nil {
+		link, url := c.issueLink(i), fmt.Sprintf("%s/repos/%s/pulls/%d", c.base, c.repo.name, i.number)
+		o["pull_request"] = object{"url": url, "html_url": link, "diff_url": link + ".diff", "patch_url": link + ".patch", "merged_at": stamp(i.pull.merged)}
+	}
+	return o
+}
+
+func labelObjects(c *call, i *issue) []any {
+	out := []any{}
+	for n, name := range i.labels {
+		out = append(out, object{
+			"id": i.id*100 + int64(n), "node_id": node("LA", int64(n)), "name": name, "color": "ededed", "default": false, "description": nil,
+			"url": c.base + "/repos/" + c.repo.name + "/labels/" + url.PathEscape(name),
+		})
+	}
+	return out
 }
 
 func association(a *Actor) string {

@@ -61,10 +61,18 @@ func (s *Server) ClosePull(repo string, number int, merged bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.repos[repo].issue(int64(number))
-	i.state, i.closed = "closed", s.now()
+	i.state, i.closed, i.closer = "closed", s.now(), &Actor{Login: "ann", ID: 7}
 	if merged {
 		i.pull.merged = s.now()
 	}
+}
+
+// ReopenPull opens a pull request again that was closed.
+func (s *Server) ReopenPull(repo string, number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.repos[repo].issue(int64(number))
+	i.state, i.closed, i.closer = "open", time.Time{}, nil
 }
 
 func (s *Server) listPulls(c *call) {

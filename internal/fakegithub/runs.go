@@ -28,6 +28,7 @@ type Run struct {
 	Status     string // queued, in_progress, completed, ...
 	Conclusion string
 	Inputs     map[string]string
+	Comment    *Comment // of an issue_comment
 	Actor      *Actor
 	Created    time.Time
 }
@@ -58,6 +59,20 @@ func (s *Server) StartRun(repo, file, event string, a Actor, inputs map[string]s
 		return Run{}, fmt.Errorf("no workflow %s on %s of %s", file, r.branch, repo)
 	}
 	return *s.start(r, f, event, r.branch, &a, inputs), nil
+}
+
+// CommentRun comments on an issue or pull request and starts the run of the
+// workflow that this causes.
+func (s *Server) CommentRun(repo, file string, number int, a Actor, body string) (Run, error) {
+	id := s.AddComment(repo, number, a, body)
+	run, err := s.StartRun(repo, file, "issue_comment", a, nil)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		run.Comment = &Comment{ID: id, Issue: int64(number), Author: a.Login, Body: body}
+		s.run(run.ID).Comment = run.Comment
+	}
+	return run, err
 }
 
 // Runs lists the runs of a repository, oldest first.
@@ -168,11 +183,19 @@ func (s *Server) Event(id int64) []byte {
 	if r.Actor.App {
 		kind = "Bot"
 	}
-	data, _ := json.Marshal(object{
+	event := object{
 		"inputs": r.Inputs, "ref": "refs/heads/" + r.Branch, "workflow": r.Workflow,
 		"repository": object{"full_name": r.Repo, "default_branch": s.repos[r.Repo].branch},
 		"sender":     object{"login": r.Actor.Login, "id": r.Actor.ID, "type": kind},
-	})
+	}
+	if m := r.Comment; m != nil {
+		about := object{"number": m.Issue}
+		if i := s.repos[r.Repo].issue(m.Issue); i.pull != nil {
+			about["pull_request"] = object{}
+		}
+		event["action"], event["issue"], event["comment"] = "created", about, object{"id": m.ID, "body": m.Body, "user": event["sender"]}
+	}
+	data, _ := json.Marshal(event)
 	return data
 }
 

@@ -12,7 +12,8 @@
 //
 // It does not render: what it shows is handed to it, and whoever renders takes
 // out secrets and defuses what a model wrote. It judges nothing and knows no
-// clock of its own. A Hub or Folder serves one goroutine.
+// clock of its own. A Hub or Folder serves one goroutine, and one more that asks
+// only whether a person has stopped the loop.
 //
 // Package internal/fakegithub stands in for GitHub in tests.
 package forge

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-github/v62/github"
@@ -55,8 +56,11 @@ type Hub struct {
 	client   *github.Client
 	wire     *wire
 	results  *results
-	who      *account // who the token belongs to, once it was asked
-	shown    string   // the summary that was written last
+	shown    string // the summary that was written last
+	stops    stops
+
+	mu  sync.Mutex // guards who
+	who *account   // who the token belongs to, once it was asked
 }
 
 // account is who writes with a token.
@@ -117,6 +121,8 @@ func bearer(token string) func(*http.Request) {
 
 // self is whose account the token writes with.
 func (h *Hub) self(ctx context.Context) (account, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.who != nil {
 		return *h.who, nil
 	}
