@@ -27,6 +27,7 @@ type command struct {
 var commands = []command{
 	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
 	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
+	{"stop", "[flags]", "stop the loop of a repository before its next model call; run lets it go on", stopLocal},
 	{"plan", "[flags]", "draw up the feature list and show it, with what the spec leaves open; writes nothing to the repository", planList},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
 	{"verify", "[feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
@@ -164,10 +165,21 @@ func runLocal(ctx context.Context, env environment, f *flags) error {
 	}
 	show := &progress{w: env.stdout, terminal: env.tty, begun: env.now()}
 	notice(ctx, show, f.repo)
-	_, err = (&chain{
-		env: env, args: f.args, gitDir: gitDir, config: c, show: show,
-		folder: forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)}),
-	}).run(ctx)
+	if c.Off {
+		show.line("the loop is switched off (enabled); no session is started")
+		return nil
+	}
+	folder := forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)})
+	if !c.DryRun {
+		why, err := folder.Resume(ctx)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			show.line(why + "; it goes on now")
+		}
+	}
+	_, err = (&chain{env: env, args: f.args, gitDir: gitDir, config: c, show: show, folder: folder}).run(ctx)
 	show.clear()
 	return errors.Join(err, conclude(ctx, env, c, gitDir, f.out))
 }
@@ -271,6 +283,40 @@ func status(ctx context.Context, env environment, f *flags) error {
 		return nil
 	}
 	fmt.Fprint(env.stdout, report.Text(v))
+	h, err := forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)}).Stopped(ctx, v.State)
+	if h.Why != "" {
+		fmt.Fprintf(env.stdout, "stop       %s\n", h.Why)
+	}
+	return err
+}
+
+// stopLocal is `stop`: what closing the pull request is on GitHub.
+func stopLocal(ctx context.Context, env environment, f *flags) error {
+	gitDir, err := repository(f.repo)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := parseConfig(f.optional)
+	if err != nil {
+		return usage(err)
+	}
+	v, err := look(ctx, env, c, gitDir)
+	if err != nil {
+		return err
+	}
+	if v.State.Lineage == "" {
+		fmt.Fprintf(env.stdout, "there is no loop %s in this repository\n", c.Loop)
+		return nil
+	}
+	who := cmp.Or(env.getenv("USER"), env.getenv("LOGNAME"), "somebody")
+	why := fmt.Sprintf("%s stopped the loop with autonomous-loop stop at %s", who, env.now().UTC().Format("15:04 MST on 2006-01-02"))
+	if err := forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)}).Stop(why); err != nil {
+		return err
+	}
+	if v.State.Status == runner.Running {
+		fmt.Fprintln(env.stdout, "the session at work ends before its next model call, within a minute or so")
+	}
+	fmt.Fprintln(env.stdout, "autonomous-loop run lets the loop go on")
 	return nil
 }
 

@@ -51,6 +51,7 @@ type config struct {
 	PullRequest      string
 	ConfigFile       string
 	DryRun           bool
+	Off              bool // the switch that a person stops the loop with
 	LoopConfig       runner.LoopConfig
 }
 
@@ -115,6 +116,7 @@ var inputs = []input{
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
 	{"dry-run", "false", "true or false", "Say what a session would do, and write nothing: no branch, no pull request, no comment, no dispatch. A feature list that is not there yet is drawn up and shown.", truth(func(c *config, b bool) { c.DryRun = b })},
+	{"enabled", "true", "true, on, 1, false, off or 0", "The switch: when it is off no session starts, and the job is green and says so. Best set to a variable of the repository, see How to stop it.", setSwitch},
 	{"config", ".github/autonomous-loop.yml", "a path", "A file with these names as keys, read from the default branch only.", text(func(c *config) *string { return &c.ConfigFile })},
 }
 
@@ -216,6 +218,12 @@ func truth(set func(*config, bool)) func(*config, string) error {
 		set(c, v == "true")
 		return among(v, "true", "false")
 	}
+}
+
+func setSwitch(c *config, v string) error {
+	v = strings.ToLower(v)
+	c.Off = slices.Contains([]string{"false", "off", "0"}, v)
+	return among(v, "true", "on", "1", "false", "off", "0")
 }
 
 func setModel(c *config, v string) (err error) {

@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/forge"
 )
 
 // writers are the events that only somebody with write permission can cause, or
@@ -30,8 +35,55 @@ func (j *job) stranger(ctx context.Context, c config, sleepFor func(context.Cont
 		return "", err
 	}
 	may, err := hub.MayWrite(ctx, who.Login, who.ID)
-	if err != nil || may {
+	if err != nil {
 		return "", err
 	}
+	if may {
+		return j.elsewhere(ctx, c, hub)
+	}
 	return fmt.Sprintf("the event %s was caused by %s, who may not write to this repository", j.names.event, who.Login), nil
+}
+
+// command is the one that the comment begins with which started this run. An
+// edited comment gives none.
+func (j *job) command() forge.Command {
+	if j.names.event != "issue_comment" || j.event.Action != "created" {
+		return ""
+	}
+	return forge.ParseCommand(j.event.Comment.Body)
+}
+
+// elsewhere says why a comment is not meant for this loop, "" if it is. Commands
+// are: on its pull request, or on the issue that its spec came from. Any other
+// comment starts a session only where the loop goes on by events.
+func (j *job) elsewhere(ctx context.Context, c config, hub *forge.Hub) (string, error) {
+	if j.names.event != "issue_comment" {
+		return "", nil
+	}
+	number := j.event.Issue.Number
+	switch {
+	case j.command() == "" && c.LoopConfig.Continuation == runner.OnEvent:
+		return "", nil
+	case j.command() == "":
+		return "the comment begins with no command (/loop stop, /loop resume)", nil
+	case c.Spec == fmt.Sprintf("issue:%d", number):
+		return "", nil
+	case len(j.event.Issue.PullRequest) > 0:
+		branch, err := hub.Pulled(ctx, number)
+		if err != nil || branch == strings.TrimPrefix(c.workBranch(), "refs/heads/") {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("the command stands on #%d, which is not the loop's pull request", number), nil
+}
+
+// errOff says that the switch is off in the configuration file.
+var errOff = errors.New("the loop is switched off (enabled, in the config file)")
+
+// lookEvery is the time between two looks whether a person has stopped the loop.
+func lookEvery(getenv func(string) string) time.Duration {
+	if d, err := time.ParseDuration(getenv("AUTONOMOUS_LOOP_LOOK")); err == nil && d > 0 {
+		return d
+	}
+	return time.Minute
 }

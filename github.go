@@ -34,7 +34,15 @@ type job struct {
 // eventPayload is what we read of the event that started the run. Everything
 // in it was written by whoever caused it.
 type eventPayload struct {
-	Inputs     map[string]any `json:"inputs"`
+	Inputs map[string]any `json:"inputs"`
+	Action string         `json:"action"`
+	Issue  struct {
+		Number      int             `json:"number"`
+		PullRequest json.RawMessage `json:"pull_request"` // absent: an issue
+	} `json:"issue"`
+	Comment struct {
+		Body string `json:"body"`
+	} `json:"comment"`
 	Repository struct {
 		DefaultBranch string `json:"default_branch"`
 	} `json:"repository"`
@@ -94,7 +102,8 @@ func (j *job) mask(c config) {
 }
 
 // trigger tells who started this run. A dispatch that names a lineage comes
-// from the session before.
+// from the session before. A command to go on is a person's start; whose it is
+// and where it stands was asked before (see stranger).
 func (j *job) trigger() (runner.Trigger, string) {
 	lineage, _ := j.event.Inputs["lineage"].(string)
 	switch j.names.event {
@@ -105,6 +114,10 @@ func (j *job) trigger() (runner.Trigger, string) {
 		return runner.ByPerson, ""
 	case "schedule":
 		return runner.ByClock, ""
+	case "issue_comment":
+		if j.command() == forge.ResumeCommand {
+			return runner.ByPerson, ""
+		}
 	}
 	return runner.ByEvent, ""
 }
@@ -215,12 +228,15 @@ func inJob(ctx context.Context, env environment) (err error) {
 	ctx, cancel := softDeadline(ctx, env.now(), c.SessionMinutes)
 	defer cancel()
 	var res runner.LoopResult
-	why, err := j.stranger(ctx, c, sleep, env.now)
+	why, err := "the loop is switched off (input enabled)", error(nil)
+	if !c.Off {
+		why, err = j.stranger(ctx, c, sleep, env.now)
+	}
 	if err != nil {
 		return err
 	}
 	if why != "" {
-		// Green: a comment by anybody is no fault of the repository's.
+		// Green: neither a switch nor a comment by anybody is a fault.
 		j.action.Noticef("%s; no session is started", why)
 		return j.outputs(res, c.workBranch())
 	}
@@ -229,6 +245,10 @@ func inJob(ctx context.Context, env environment) (err error) {
 		res, err = continueLoop(ctx, env, c, p)
 	} else {
 		res, err = j.session(ctx, env, c, p)
+	}
+	if errors.Is(err, errOff) {
+		j.action.Noticef("%s; no session is started", err.Error())
+		err = nil
 	}
 	return errors.Join(err, j.outputs(res, c.workBranch()))
 }

@@ -141,6 +141,9 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 		res, err := s.Run(ctx)
 		return res, errors.Join(err, s.Close())
 	}()
+	if errors.Is(err, errOff) {
+		send(message{Event: &runner.Event{Time: env.now(), Step: "off", Text: err.Error() + "; no session is started"}})
+	}
 	m := message{End: &res, Exit: exitCode(err)}
 	if err != nil {
 		m.Error = err.Error()

@@ -36,7 +36,7 @@ func main() {
 		transport: http.DefaultTransport, // with the proxy that the runner or the person has set
 	}
 	err = run(ctx, env, os.Args[1:])
-	if err != nil {
+	if err != nil && !errors.Is(err, errOff) {
 		tell(env, err)
 	}
 	os.Exit(exitCode(err)) // runs no defers: everything is closed by now
@@ -70,7 +70,7 @@ const (
 )
 
 func exitCode(err error) int {
-	if err == nil {
+	if err == nil || errors.Is(err, errOff) {
 		return exitDone
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {

@@ -162,6 +162,9 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, err
 	}
+	if c.Off {
+		return nil, errOff
+	}
 	spec, err := readSpec(ctx, c, p, r, found.Base.Commit)
 	if err != nil {
 		return nil, usage(err)
@@ -223,7 +226,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, err
 	}
-	c.LoopConfig.Trigger, c.LoopConfig.Grace = p.trigger, grace
+	c.LoopConfig.Trigger, c.LoopConfig.Grace, c.LoopConfig.Look = p.trigger, grace, lookEvery(env.getenv)
 	mem := memory.Open(memory.Options{
 		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
 		Scrub: r.Scrub,

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// What people do to a loop, as commands of the scripts in testdata/script.
+
+// slow-script KEY: the model takes its time over one answer, so that a person can
+// do something while it is at work.
+func (h *hub) slowScript(ts *testscript.TestScript, args []string) {
+	script := ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:"))
+	file := filepath.Join(h.work, "slow.txtar")
+	ts.Setenv("FAST_MODEL", ts.Getenv("INPUT_MODEL"))
+	ts.Check(os.WriteFile(file, []byte(script+"-- "+args[0]+" sleep 20s --\n"), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// fast-script: it does not any more.
+func (h *hub) fastScript(ts *testscript.TestScript, _ []string) {
+	ts.Setenv("INPUT_MODEL", ts.Getenv("FAST_MODEL"))
+}
+
+// until PATTERN: waits for a transaction of the state branch whose subject matches.
+func (h *hub) until(ts *testscript.TestScript, args []string) {
+	want := regexp.MustCompile(args[0])
+	for begun := time.Now(); time.Since(begun) < 2*time.Minute; time.Sleep(50 * time.Millisecond) {
+		if want.MatchString(h.gitOut(ts, "log", "-1", "--format=%s", "autonomous-loop-state/main")) {
+			return
+		}
+	}
+	ts.Fatalf("no transaction %s; there are:\n%s", args[0], h.gitOut(ts, "log", "--first-parent", "--format=%s", "autonomous-loop-state/main"))
+}
+
+// label NUMBER [LABEL...]: a person puts these labels on, and takes others off.
+func (h *hub) label(ts *testscript.TestScript, args []string) {
+	h.Label(repoName, count(ts, args[0]), args[1:]...)
+}
+
+// close-pull NUMBER: a person closes the pull request.
+func (h *hub) closePull(ts *testscript.TestScript, args []string) {
+	h.ClosePull(repoName, count(ts, args[0]), false)
+}
+
+// reopen-pull NUMBER: a person opens it again.
+func (h *hub) reopenPull(ts *testscript.TestScript, args []string) {
+	h.ReopenPull(repoName, count(ts, args[0]))
+}
+
+// says NUMBER LOGIN ID TEXT: somebody comments, which starts nothing.
+func (h *hub) says(ts *testscript.TestScript, args []string) {
+	h.AddComment(repoName, count(ts, args[0]), account(ts, args[1], args[2]), args[3])
+}
+
+// comment-event NUMBER LOGIN ID TEXT: somebody comments, which starts the workflow.
+func (h *hub) commentEvent(ts *testscript.TestScript, args []string) {
+	run, err := h.CommentRun(repoName, "loop.yml", count(ts, args[0]), account(ts, args[1], args[2]), args[3])
+	ts.Check(err)
+	h.begin(ts, run)
+}
+
+// issue TITLE: somebody opens an issue.
+func (h *hub) issue(ts *testscript.TestScript, args []string) {
+	h.AddIssue(repoName, account(ts, "ann", "7"), args[0], "")
+}
+
+func count(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	ts.Check(err)
+	return n
+}
