@@ -24,20 +24,26 @@ func figures(r runner.LoopResult) string {
 		say(e.CostPerFeature, "$%.2f per feature", 1)
 		say(e.FeaturesPerDollar, "%.2f features per dollar", 1)
 	}
-	if r.TotalTokens > 0 {
-		say(e.CacheHitRate, "%.0f %% of the input was cached", 100)
-	}
+	say(e.CacheHitRate, "%.0f %% of the input was cached", 100)
 	say(e.ContextUtilization, "context %.0f %% full on average", 100)
 	return strings.Join(said, " · ")
 }
 
-// kinds are the tokens by kind, in a line.
-func kinds(t runner.TokensByKind) string {
-	s := fmt.Sprintf("%s in (%s cached", thousands(t.Input), thousands(t.Cached))
-	if t.CacheWrite > 0 {
-		s += fmt.Sprintf(", %s written to the cache", thousands(t.CacheWrite))
+// kinds are the tokens by kind, in a line, as far as they are known.
+func kinds(r runner.LoopResult) string {
+	t := r.Tokens
+	s := thousands(t.Input) + " in"
+	var of []string
+	if r.Efficiency.CacheHitRate != nil {
+		of = append(of, thousands(t.Cached)+" cached")
 	}
-	s += fmt.Sprintf("), %s out", thousands(t.Output))
+	if t.CacheWrite > 0 {
+		of = append(of, thousands(t.CacheWrite)+" written to the cache")
+	}
+	if len(of) > 0 {
+		s += " (" + strings.Join(of, ", ") + ")"
+	}
+	s += fmt.Sprintf(", %s out", thousands(t.Output))
 	if t.Reasoning > 0 {
 		s += fmt.Sprintf(" (%s reasoning)", thousands(t.Reasoning))
 	}

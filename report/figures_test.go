@@ -32,3 +32,28 @@ func TestWaitsAndModelsThatAreDownAreSaid(t *testing.T) {
 		}
 	}
 }
+
+// What no provider told is not said: that nothing was cached would be a guess.
+func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
+	for name, tt := range map[string]struct {
+		used runner.Usage
+		says string // "": nothing of a cache
+	}{
+		"a script, or a provider that does not say": {runner.Usage{Calls: 2, Tokens: 1000, Output: 100}, ""},
+		"said to be nothing":                        {runner.Usage{Calls: 2, Tokens: 1000, Output: 100, CacheTold: 900}, "0 % of the input was cached"},
+		"half of it":                                {runner.Usage{Calls: 2, Tokens: 1000, Output: 100, CacheTold: 900, Cached: 450}, "50 % of the input was cached"},
+	} {
+		v := sample()
+		v.State.Spent.Usage = tt.used
+		v.Result = v.State.Result(runner.Continue)
+		html, err := HTML(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for place, text := range map[string]string{"comment": Comment(v), "summary": Summary(v), "status": Text(v), "html": string(html)} {
+			if !strings.Contains(text, tt.says) || strings.Contains(text, "cached") != (tt.says != "") {
+				t.Errorf("%s: the %s does not say %q, or more:\n%s", name, place, tt.says, text)
+			}
+		}
+	}
+}

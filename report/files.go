@@ -185,7 +185,7 @@ func Text(v View) string {
 	}
 	fmt.Fprintf(&b, "sessions   %d\ntokens     %s\ncost       %s\nrecovered  %d\ntime       %s\n", r.SessionsUsed, thousands(r.TotalTokens), cost(v), r.ErrorsRecovered, minutes(r.DurationMinutes))
 	if r.TotalTokens > 0 {
-		fmt.Fprintf(&b, "by kind    %s\n", kinds(r.Tokens))
+		fmt.Fprintf(&b, "by kind    %s\n", kinds(r))
 	}
 	if f := figures(r); f != "" {
 		fmt.Fprintf(&b, "figures    %s\n", f)

@@ -51,7 +51,7 @@ func HTML(v View) ([]byte, error) {
 		Rows                                           []row
 		Warned                                         []string
 	}{
-		View: v, Bar: Bar(v.Result.FeaturesCompleted, v.Result.FeaturesTotal), Headline: headline(v), Next: next(v), Cost: cost(v), ETA: eta(v.State, v.Result), Kinds: kinds(v.Result.Tokens), Figures: figures(v.Result), Warned: append(down(v), v.Result.Warnings...),
+		View: v, Bar: Bar(v.Result.FeaturesCompleted, v.Result.FeaturesTotal), Headline: headline(v), Next: next(v), Cost: cost(v), ETA: eta(v.State, v.Result), Kinds: kinds(v.Result), Figures: figures(v.Result), Warned: append(down(v), v.Result.Warnings...),
 		Percent: percent(v.Result.FeaturesCompleted, v.Result.FeaturesTotal),
 	}
 	for _, f := range v.State.Features {

@@ -43,7 +43,7 @@ type Efficiency struct {
 	CostPerFeature     *float64 `json:"cost_per_feature"`   // dollars
 	FeaturesPerDollar  *float64 `json:"features_per_dollar"`
 	ContextUtilization *float64 `json:"context_utilization"` // of the window, 0 to 1, at the end of phases on average
-	CacheHitRate       *float64 `json:"cache_hit_rate"`      // of the input, 0 to 1
+	CacheHitRate       *float64 `json:"cache_hit_rate"`      // of the input of which it is known, 0 to 1
 }
 
 // A ReceiptLine is one remote effect and what the forge answered.
@@ -99,7 +99,7 @@ func (s Spent) efficiency(completed int) Efficiency {
 		CostPerFeature:     ratio(s.Cost.Dollars(), features, 1e6),
 		FeaturesPerDollar:  ratio(features, s.Cost.Dollars(), 1e4),
 		ContextUtilization: ratio(float64(s.Filled)/1000, float64(s.Phases), 1e4),
-		CacheHitRate:       ratio(float64(s.Cached), float64(s.Input()), 1e4),
+		CacheHitRate:       ratio(float64(s.Cached), float64(s.known()), 1e4),
 	}
 }
 

@@ -14,6 +14,7 @@ type Usage struct {
 	Tokens     int64 `json:"tokens"`
 	Cached     int64 `json:"cached_tokens,omitempty"`      // input that the provider had cached
 	CacheWrite int64 `json:"cache_write_tokens,omitempty"` // input that it cached for later calls
+	CacheTold  int64 `json:"cache_told_tokens,omitempty"`  // input of which it said how much was cached, were it nothing
 	Output     int64 `json:"output_tokens,omitempty"`      // reasoning included
 	Reasoning  int64 `json:"reasoning_tokens,omitempty"`
 	Estimated  int64 `json:"estimated_tokens,omitempty"` // of Tokens: the provider did not count them, so that we did
@@ -24,6 +25,15 @@ type Usage struct {
 // Input is what was sent, cached or not.
 func (u Usage) Input() int64 { return u.Tokens - u.Output }
 
+// known is the input of which is known how much was cached: 0 where no provider
+// said anything of it. States of before that was counted say it by what was.
+func (u Usage) known() int64 {
+	if u.Cached > u.CacheTold {
+		return u.Input()
+	}
+	return u.CacheTold
+}
+
 // Plus is what u and o used together.
 func (u Usage) Plus(o Usage) Usage {
 	return Usage{
@@ -31,6 +41,7 @@ func (u Usage) Plus(o Usage) Usage {
 		Tokens:     u.Tokens + o.Tokens,
 		Cached:     u.Cached + o.Cached,
 		CacheWrite: u.CacheWrite + o.CacheWrite,
+		CacheTold:  u.CacheTold + o.CacheTold,
 		Output:     u.Output + o.Output,
 		Reasoning:  u.Reasoning + o.Reasoning,
 		Estimated:  u.Estimated + o.Estimated,

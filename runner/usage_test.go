@@ -43,10 +43,10 @@ func TestSpentOfSchema2(t *testing.T) {
 func TestAccounts(t *testing.T) {
 	st := saved()
 	st.Sessions = []SessionRecord{{Number: 1}, {Number: 2}}
-	one := Usage{Calls: 1, Tokens: 100, Cached: 40, CacheWrite: 20, Output: 30, Reasoning: 10, Estimated: 5, Cost: 7}
+	one := Usage{Calls: 1, Tokens: 100, Cached: 40, CacheWrite: 20, CacheTold: 70, Output: 30, Reasoning: 10, Estimated: 5, Cost: 7}
 	two := Usage{Calls: 2, Tokens: 10, Output: 1, Cost: 1, Unpriced: true}
 	st = st.charged("", one).charged("b", one).charged("b", two)
-	all := Usage{Calls: 4, Tokens: 210, Cached: 80, CacheWrite: 40, Output: 61, Reasoning: 20, Estimated: 10, Cost: 15, Unpriced: true}
+	all := Usage{Calls: 4, Tokens: 210, Cached: 80, CacheWrite: 40, CacheTold: 140, Output: 61, Reasoning: 20, Estimated: 10, Cost: 15, Unpriced: true}
 	b, _ := st.Feature("b")
 	if diff := cmp.Diff([]Usage{all, {}, all, one.Plus(two)}, []Usage{st.Spent.Usage, st.Sessions[0].Usage, st.Sessions[1].Usage, b.Usage}); diff != "" {
 		t.Errorf("loop, sessions, feature (-want +got):\n%s", diff)
@@ -80,14 +80,19 @@ func TestEfficiency(t *testing.T) {
 		"spent and nothing got": {
 			Spent{Usage: Usage{Tokens: 100, Output: 20, Cost: Dollar}},
 			0,
-			`{"tokens_per_feature":null,"cost_per_feature":null,"features_per_dollar":0,"context_utilization":null,"cache_hit_rate":0}`,
+			`{"tokens_per_feature":null,"cost_per_feature":null,"features_per_dollar":0,"context_utilization":null,"cache_hit_rate":null}`,
 		},
 		"for nothing": {
-			Spent{Usage: Usage{Tokens: 100}},
+			Spent{Usage: Usage{Tokens: 100, CacheTold: 100}},
 			2,
 			`{"tokens_per_feature":50,"cost_per_feature":0,"features_per_dollar":null,"context_utilization":null,"cache_hit_rate":0}`,
 		},
-		"three features": {
+		"half of it was asked of a provider that says nothing of its cache": {
+			Spent{Usage: Usage{Tokens: 1000, Output: 200, Cached: 300, CacheTold: 400, Cost: 2 * Dollar}},
+			2,
+			`{"tokens_per_feature":500,"cost_per_feature":1,"features_per_dollar":1,"context_utilization":null,"cache_hit_rate":0.75}`,
+		},
+		"three features, of which some were before it was counted who says it": {
 			Spent{Usage: Usage{Tokens: 1000, Output: 200, Cached: 600, Cost: 2 * Dollar}, Phases: 4, Filled: 1300},
 			3,
 			`{"tokens_per_feature":333,"cost_per_feature":0.666667,"features_per_dollar":1.5,"context_utilization":0.325,"cache_hit_rate":0.75}`,

@@ -161,7 +161,7 @@ func TestCutRepliesAreCharged(t *testing.T) {
 		t.Fatal(err)
 	}
 	prompt := int64(len(p.bodies[1])+3) / 4
-	want := runner.Usage{Calls: 3, Tokens: 2*usual.Tokens + prompt + 10, Cached: 1200, Output: 110, Estimated: prompt + 10, Cost: 2*usual.Cost + runner.Money(prompt*2000+10*8000)}
+	want := runner.Usage{Calls: 3, Tokens: 2*usual.Tokens + prompt + 10, Cached: 1200, CacheTold: 2000, Output: 110, Estimated: prompt + 10, Cost: 2*usual.Cost + runner.Money(prompt*2000+10*8000)}
 	if diff := cmp.Diff(want, got.Usage); diff != "" {
 		t.Error(diff)
 	}

@@ -77,7 +77,7 @@ func TestUnknownModelIsPricedHighAndMarked(t *testing.T) {
 	p := serve(t, good())
 	c := open(t, p.URL, func(o *Options) { o.Name = "who-knows" })
 	got, err := c.Complete(t.Context(), question1)
-	want := runner.Usage{Calls: 1, Tokens: 1050, Cached: 600, Output: 50, Cost: 1000*30_000 + 50*180_000, Unpriced: true}
+	want := runner.Usage{Calls: 1, Tokens: 1050, Cached: 600, CacheTold: 1000, Output: 50, Cost: 1000*30_000 + 50*180_000, Unpriced: true}
 	if err != nil || got.Usage != want || c.Priced() {
 		t.Errorf("got %+v, %v", got.Usage, err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // usual is what good() and the quirky replies below cost: 400 tokens at $2, 600
 // cached ones at $0.20, 50 written ones at $8 a million.
-var usual = runner.Usage{Calls: 1, Tokens: 1050, Cached: 600, Output: 50, Cost: 400*2000 + 600*200 + 50*8000}
+var usual = runner.Usage{Calls: 1, Tokens: 1050, Cached: 600, CacheTold: 1000, Output: 50, Cost: 400*2000 + 600*200 + 50*8000}
 
 func TestProvidersAndTheirWays(t *testing.T) {
 	shell := func(id, args string) agent.Call { return agent.Call{ID: id, Name: "shell", Args: args} }

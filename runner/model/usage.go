@@ -12,6 +12,7 @@ import (
 type tokens struct {
 	prompt, cached, write, output, reasoning int64
 
+	told bool         // how much of prompt was cached
 	bill runner.Money // what the provider itself says that the call costs; 0: nothing
 }
 
@@ -21,10 +22,10 @@ const mostTokens = 1_000_000_000
 
 // countDetails are parts of a count.
 type countDetails struct {
-	Cached    float64 `json:"cached_tokens"`
-	Write     float64 `json:"cache_write_tokens"` // OpenRouter
-	Creation  float64 `json:"cache_creation_tokens"`
-	Reasoning float64 `json:"reasoning_tokens"`
+	Cached    *float64 `json:"cached_tokens"`
+	Write     float64  `json:"cache_write_tokens"` // OpenRouter
+	Creation  float64  `json:"cache_creation_tokens"`
+	Reasoning float64  `json:"reasoning_tokens"`
 }
 
 // readTokens reads a usage object in the shapes there are; nil if it says
@@ -42,10 +43,10 @@ func readTokens(raw json.RawMessage) *tokens {
 		InputDetails *countDetails `json:"input_tokens_details"`
 		MoreDetails  *countDetails `json:"output_tokens_details"`
 
-		Creation float64 `json:"cache_creation_input_tokens"` // Anthropic
-		Read     float64 `json:"cache_read_input_tokens"`
-		Hit      float64 `json:"prompt_cache_hit_tokens"` // DeepSeek
-		Cached   float64 `json:"cached_tokens"`           // Moonshot
+		Creation float64  `json:"cache_creation_input_tokens"` // Anthropic
+		Read     *float64 `json:"cache_read_input_tokens"`
+		Hit      *float64 `json:"prompt_cache_hit_tokens"` // DeepSeek
+		Cached   *float64 `json:"cached_tokens"`           // Moonshot
 
 		Cost        float64 `json:"cost"` // OpenRouter, in dollars
 		CostDetails *struct {
@@ -57,28 +58,39 @@ func readTokens(raw json.RawMessage) *tokens {
 		return nil
 	}
 	var t tokens
+	cached := func(said *float64) {
+		if said != nil {
+			t.cached, t.told = max(t.cached, count(*said)), true
+		}
+	}
 	for _, d := range []*countDetails{u.PromptDetails, u.InputDetails, u.OutDetails, u.MoreDetails} {
 		if d == nil {
 			continue
 		}
-		t.cached = max(t.cached, count(d.Cached))
+		cached(d.Cached)
 		t.write = max(t.write, count(d.Write), count(d.Creation))
 		t.reasoning = max(t.reasoning, count(d.Reasoning))
 	}
-	t.cached = max(t.cached, count(u.Read), count(u.Hit), count(u.Cached))
+	for _, said := range []*float64{u.Read, u.Hit, u.Cached} {
+		cached(said)
+	}
 	t.write = max(t.write, count(u.Creation))
 	t.prompt, t.output = count(u.Prompt), max(count(u.Completion), count(u.Output))
 	if t.prompt == 0 {
 		t.prompt = count(u.Input)
 		// Anthropic's own input leaves out what went through the cache; nobody
 		// else names input tokens and what was read of them side by side.
-		t.prompt += count(u.Creation) + count(u.Read)
+		t.prompt += count(u.Creation)
+		if u.Read != nil {
+			t.prompt += count(*u.Read)
+		}
 	}
 	// Gemini leaves the thinking out of the completion, but not out of the bill.
 	t.output = max(t.output, count(u.Total)-t.prompt)
 	t.cached = min(t.cached, t.prompt)
 	t.write = min(t.write, t.prompt-t.cached)
 	t.reasoning = min(t.reasoning, t.output)
+	t.told = t.told && t.prompt > 0
 	t.bill = bill(u.Cost)
 	if u.CostDetails != nil && u.OwnKey {
 		// The model's provider sends a bill of its own, beside OpenRouter's.
@@ -129,6 +141,9 @@ func (c *Client) charge(t *tokens, sent, brought int) (runner.Usage, int) {
 		Estimated:  guessed,
 		Cost:       c.price.cost(u),
 		Unpriced:   !c.priced,
+	}
+	if u.told {
+		used.CacheTold = u.prompt
 	}
 	if u.bill > 0 && guessed == 0 {
 		used.Cost, used.Unpriced = u.bill, false
