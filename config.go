@@ -23,6 +23,8 @@ import (
 type config struct {
 	Spec, Features   string
 	Readiness        int
+	MinFeatures      int // of a list that is drawn up; 0: the spec decides
+	MaxFeatures      int
 	Model            string
 	Script           string   // the file, if the model is script:<file>
 	Fallback         []string // models that take over, in order
@@ -99,6 +101,8 @@ var inputs = []input{
 	{"session-minutes", "50", "a number from 10 to 4320", "A session's time; it begins to put things in order 8 minutes before.", number(10, 4320, func(c *config, n int) { c.SessionMinutes = time.Duration(n) * time.Minute })},
 	{"token-budget", "500000", "a number from 1 to 1000000000000", "Tokens of the whole loop.", number(1, 1_000_000_000_000, func(c *config, n int) { c.LoopConfig.TokenBudget = int64(n) })},
 	{"cost-budget", "0", "dollars, 0 for no limit", "Dollars of the whole loop.", setCost},
+	{"session-budget", "0", "tokens like 2000000, or dollars like $3; 0 for no limit", "What one session may take of the budgets; then the next one goes on.", setCap(func(c *config) *runner.Cap { return &c.LoopConfig.SessionBudget })},
+	{"feature-budget", "0", "tokens like 2000000, or dollars like $3; 0 for no limit", "What one feature may take of the budgets, over all attempts; then it waits for a person.", setCap(func(c *config) *runner.Cap { return &c.LoopConfig.FeatureBudget })},
 	{"attempts-per-feature", "3", "a number from 1 to 20", "Attempts at a feature before it is set aside; it gets one second chance.", number(1, 20, func(c *config, n int) { c.LoopConfig.AttemptsPerFeature = n })},
 	{"repairs-per-attempt", "2", "a number from 0 to 20", "Rounds of repair within an attempt.", number(0, 20, func(c *config, n int) { c.LoopConfig.RepairsPerAttempt = n })},
 	{"auto-checkpoint", "true", "true or false", "Save work in progress after every phase.", truth(func(c *config, b bool) { c.LoopConfig.AutoCheckpoint = b })},
@@ -113,6 +117,7 @@ var inputs = []input{
 	{"start", "", "a shell command", "How the application starts, on the port in PORT; found by itself for Node and Go.", text(func(c *config) *string { return &c.Start })},
 	{"url", "", "a URL with {port}", "Where the application answers; http://127.0.0.1:{port} by default.", text(func(c *config) *string { return &c.URL })},
 	{"isolation", "auto", "auto, landlock or none", "How commands are kept from doing harm; auto takes the strongest that the machine has and refuses below.", oneOf(func(c *config) *string { return &c.Isolation }, "auto", "landlock", "none")},
+	{"feature-count", "auto", "auto, a number like 30, or a range like 20-50", "How many features a list that is drawn up may have, within 1 to 500; auto leaves it to the spec, up to 60 and for long ones to 200.", setCount},
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
 	{"dry-run", "false", "true or false", "Say what a session would do, and write nothing: no branch, no pull request, no comment, no dispatch. A feature list that is not there yet is drawn up and shown.", truth(func(c *config, b bool) { c.DryRun = b })},
@@ -344,12 +349,51 @@ func setBands(c *config, v string) error {
 	return nil
 }
 
-func setCost(c *config, v string) error {
-	dollars, err := strconv.ParseFloat(strings.TrimPrefix(v, "$"), 64)
+func setCost(c *config, v string) (err error) {
+	c.LoopConfig.CostBudget, err = money(strings.TrimPrefix(v, "$"))
+	return err
+}
+
+func money(v string) (runner.Money, error) {
+	dollars, err := strconv.ParseFloat(v, 64)
 	if err != nil || dollars < 0 || dollars > 1e6 || math.IsNaN(dollars) {
+		return 0, errNot
+	}
+	return runner.Money(math.Round(dollars * float64(runner.Dollar))), nil
+}
+
+// setCap reads tokens, or dollars, which have their sign.
+func setCap(at func(*config) *runner.Cap) func(*config, string) error {
+	return func(c *config, v string) (err error) {
+		if dollars, ok := strings.CutPrefix(v, "$"); ok {
+			at(c).Cost, err = money(dollars)
+			return err
+		}
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 || n > 1_000_000_000_000 {
+			return errNot
+		}
+		at(c).Tokens = n
+		return nil
+	}
+}
+
+// setCount reads how many features a list may have. 0 and 0: the spec decides.
+func setCount(c *config, v string) error {
+	if v == "auto" {
+		c.MinFeatures, c.MaxFeatures = 0, 0
+		return nil
+	}
+	low, high, ranged := strings.Cut(v, "-")
+	if !ranged {
+		high = low
+	}
+	var err1, err2 error
+	c.MinFeatures, err1 = strconv.Atoi(strings.TrimSpace(low))
+	c.MaxFeatures, err2 = strconv.Atoi(strings.TrimSpace(high))
+	if err1 != nil || err2 != nil || c.MinFeatures < 1 || c.MaxFeatures < c.MinFeatures || c.MaxFeatures > 500 {
 		return errNot
 	}
-	c.LoopConfig.CostBudget = runner.Money(math.Round(dollars * float64(runner.Dollar)))
 	return nil
 }
 

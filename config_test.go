@@ -79,6 +79,45 @@ func TestMissingInputsAreNamedWithTheirRemedy(t *testing.T) {
 	}
 }
 
+func TestBudgetsAndCounts(t *testing.T) {
+	type set struct {
+		session, feature runner.Cap
+		low, high        int
+	}
+	for _, tt := range []struct {
+		name, value string
+		want        set
+		wrong       bool
+	}{
+		{"session-budget", "2000000", set{session: runner.Cap{Tokens: 2_000_000}}, false},
+		{"session-budget", "$0.50", set{session: runner.Cap{Cost: runner.Dollar / 2}}, false},
+		{"feature-budget", "$3", set{feature: runner.Cap{Cost: 3 * runner.Dollar}}, false},
+		{"feature-budget", "0", set{}, false},
+		{"feature-budget", "3.50", set{}, true},
+		{"feature-budget", "-1", set{}, true},
+		{"feature-budget", "$-1", set{}, true},
+		{"feature-budget", "3 dollars", set{}, true},
+		{"feature-count", "auto", set{}, false},
+		{"feature-count", "30", set{low: 30, high: 30}, false},
+		{"feature-count", "20 - 50", set{low: 20, high: 50}, false},
+		{"feature-count", "50-20", set{}, true},
+		{"feature-count", "0-20", set{}, true},
+		{"feature-count", "20-501", set{}, true},
+		{"feature-count", "many", set{}, true},
+	} {
+		c, err := parseConfig(lookupIn(map[string]string{"model": "script:x", tt.name: tt.value}))
+		if tt.wrong {
+			if err == nil || !strings.Contains(err.Error(), "input "+tt.name+": \""+tt.value+"\" is not") {
+				t.Errorf("%s %s: %v", tt.name, tt.value, err)
+			}
+			continue
+		}
+		if got := (set{c.LoopConfig.SessionBudget, c.LoopConfig.FeatureBudget, c.MinFeatures, c.MaxFeatures}); err != nil || got != tt.want {
+			t.Errorf("%s %s: %+v, %v", tt.name, tt.value, got, err)
+		}
+	}
+}
+
 func TestBranchNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"main": true, "release/1.2": true, "a..b": false, "-x": false, "a//b": false, "a.lock": false, "a/": false, ".a": false, "a/.b": false, "a b": false, "a~1": false, "": false,

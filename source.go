@@ -30,7 +30,7 @@ type source struct {
 func (s source) options(c config, ask plan.Asker) plan.Options {
 	return plan.Options{
 		Spec: s.text, Source: s.Source, Features: s.features, FeaturesName: c.Features, Ask: ask, RepoMap: s.project.String(),
-		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes,
+		Acceptance: c.E2E == "required", Mistakes: browser.Mistakes, Min: c.MinFeatures, Max: c.MaxFeatures,
 	}
 }
 

@@ -81,7 +81,7 @@ func headline(v View) string {
 // next is the one thing that a person can do now, "" if there is nothing.
 func next(v View) string {
 	switch v.State.Reason {
-	case "", runner.ContextLimit, runner.SessionTime, runner.FeaturesPerSession:
+	case "", runner.ContextLimit, runner.SessionTime, runner.FeaturesPerSession, runner.SessionBudget, runner.FeatureBudget:
 		if v.State.Status == runner.Waiting {
 			return "Start the workflow to go on" + resume(v)
 		}

@@ -229,7 +229,7 @@ func TestEnd(t *testing.T) {
 // Every reason has a sentence and a decision: a new one cannot be forgotten.
 func TestEveryReasonIsDecided(t *testing.T) {
 	for _, r := range []Reason{
-		ContextLimit, SessionTime, TokenBudget, CostBudget, FeaturesPerSession, RateLimit, NoProgress, AwaitingApproval, UnclearSpec,
+		ContextLimit, SessionTime, TokenBudget, CostBudget, SessionBudget, FeatureBudget, FeaturesPerSession, RateLimit, NoProgress, AwaitingApproval, UnclearSpec,
 		Paused, BlockedLoop, Escalated, Cancelled, StoppedByPerson, Superseded, MaxSessions,
 	} {
 		e, why, _ := LoopConfig{MaxSessions: 2, Continuation: Auto}.end(State{Features: []Feature{feature("a")}}, &StopError{Reason: r})
@@ -249,7 +249,9 @@ func TestReached(t *testing.T) {
 		completed int
 		want      Reason
 	}{
-		{t.Context(), Spent{Usage: Usage{Tokens: 99, Cost: Dollar - 1}}, 1, ""},
+		{t.Context(), Spent{Usage: Usage{Tokens: 94, Cost: Dollar * 94 / 100}}, 1, ""},
+		{t.Context(), Spent{Usage: Usage{Tokens: 95}}, 0, TokenBudget},
+		{t.Context(), Spent{Usage: Usage{Cost: Dollar * 95 / 100}}, 0, CostBudget},
 		{t.Context(), Spent{Usage: Usage{Tokens: 100}}, 0, TokenBudget},
 		{t.Context(), Spent{Usage: Usage{Cost: Dollar}}, 0, CostBudget},
 		{t.Context(), Spent{}, 2, FeaturesPerSession},

@@ -78,6 +78,8 @@ type Progress struct {
 	Commit       string        `json:"commit,omitempty"`  // on the work branch, that completed it
 	Frozen       string        `json:"acceptance_sha256"` // of the acceptance as it was drawn up, see [Row.AcceptanceHash]
 	Evidence     *Evidence     `json:"evidence,omitempty"`
+	Over         *Cap          `json:"over_budget,omitempty"`  // the budget of a feature that it has spent, when it was quarantined for that
+	Before       Cap           `json:"used_before,omitzero"`   // of the usage: before a person changed what it is to be
 	Former       []string      `json:"former_tests,omitempty"` // its own test files from before a person changed what it is to be: they may change with it
 }
 

@@ -12,6 +12,8 @@ type LoopConfig struct {
 	MaxSessions        int   // claims, over the whole loop
 	TokenBudget        int64 // tokens, over the whole loop
 	CostBudget         Money // over the whole loop; 0: none
+	SessionBudget      Cap   // of one session
+	FeatureBudget      Cap   // of one feature, over all sessions
 	AutoCheckpoint     bool  // save work in progress after every phase
 	FeaturesPerSession int   // completed ones
 	AttemptsPerFeature int   // over all sessions; one second chance comes on top
@@ -61,14 +63,23 @@ const (
 	ByEvent  Trigger = "event"
 )
 
-// purse is what may still be spent.
+// purse is what may still be spent, by the session at work and on the feature
+// at work, if there are such.
 func (c LoopConfig) purse(st State) Purse {
-	return Purse{
+	p := Purse{
 		Tokens: max(0, c.TokenBudget-st.Spent.Tokens),
 		Cost:   max(0, c.CostBudget-st.Spent.Cost),
 		Capped: c.CostBudget > 0,
 		Budget: c.TokenBudget, CostBudget: c.CostBudget,
 	}
+	if n := len(st.Sessions); n > 0 {
+		p.Session = Allowance{c.SessionBudget, st.Sessions[n-1].Usage}
+	}
+	if st.Wip != nil {
+		f, _ := st.Feature(st.Wip.Feature)
+		p.Feature = Allowance{c.FeatureBudget, f.counted()}
+	}
+	return p
 }
 
 // first is the phase that an attempt begins with.
@@ -101,6 +112,7 @@ func (c LoopConfig) sessionsLeft(st State) error {
 // has come to, nil if none. completed is how many features it has completed.
 func (c LoopConfig) reached(ctx context.Context, st State, completed int) error {
 	p := c.purse(st)
+	p.Feature = Allowance{} // what it says ends the attempt
 	switch {
 	case ctx.Err() != nil:
 		stop := cause(ctx)
@@ -111,6 +123,9 @@ func (c LoopConfig) reached(ctx context.Context, st State, completed int) error 
 		return &StopError{Reason: CostBudget, Err: fmt.Errorf("all of $%.2f is spent", c.CostBudget.Dollars())}
 	case completed >= c.FeaturesPerSession:
 		return &StopError{Reason: FeaturesPerSession}
+	}
+	if err := p.Closing(); err != nil {
+		return err
 	}
 	return p.affords(st)
 }
@@ -161,7 +176,7 @@ func (c LoopConfig) end(st State, err error) (e Ending, why string, failure erro
 		return Ending{Stop, DoneWithExcept, Escalated}, "the features that are left need a person", failure
 	}
 	switch limit {
-	case ContextLimit, SessionTime, FeaturesPerSession:
+	case ContextLimit, SessionTime, FeaturesPerSession, SessionBudget, FeatureBudget:
 		switch {
 		case st.Spent.Sessions >= c.MaxSessions:
 			e, why = Ending{Stop, Stopped, MaxSessions}, fmt.Sprintf("all %d sessions are used", c.MaxSessions)

@@ -114,6 +114,11 @@ func (s *Session) find(ctx context.Context) (State, error) {
 	if err != nil {
 		return st, err
 	}
+	if again := st.refilled(s.Config.FeatureBudget); kind == Resume || kind == Finished {
+		if _, more := again.Next(s.Config.AttemptsPerFeature); more {
+			kind, st = Resume, again
+		}
+	}
 	switch kind {
 	case Init:
 		st = State{
@@ -234,13 +239,20 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		if !w.Asked {
 			f, _ := st.Feature(w.Feature)
 			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
-			claim, err := s.Agent.Work(ctx, Task{
-				Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
-				Purse: s.Config.purse(st), Completed: rows(st.completed()),
-			})
+			claim, purse := Claim{Brief: w.Brief}, s.Config.purse(st)
+			err := purse.Closing()
+			if err == nil {
+				claim, err = s.Agent.Work(ctx, Task{
+					Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
+					Purse: purse, Completed: rows(st.completed()),
+				})
+			}
 			st = st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes)
 			w.Brief = claim.Brief.Bounded()
+			spent, _ := errors.AsType[*StopError](err)
 			switch {
+			case spent != nil && spent.Reason == FeatureBudget:
+				return s.rollback(tidy, st.exhausted(f.ID, spent.says(), s.Config.FeatureBudget), f.ID)
 			case err != nil:
 				return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", f.ID, w.Attempt, w.Phase, err))
 			case claim.GaveUp == Conflict:

@@ -77,6 +77,7 @@ var spaces = []namedSpace{
 	{"one crash", space{features: 2, attempts: 1, perSession: 1, crashes: 1, outcomes: 2, testFirst: true}},
 	{"interruptions", space{features: 1, attempts: 2, perSession: 1, stops: 2, outcomes: 9, testFirst: true}},
 	{"interruptions, seldom saved", space{features: 1, attempts: 1, perSession: 1, stops: 1, outcomes: 9, testFirst: true, seldom: true}},
+	{"budgets", space{features: 1, attempts: 1, perSession: 1, stops: 2, outcomes: 11, testFirst: true}},
 	{"repairs", space{features: 2, attempts: 1, repairs: 1, perSession: 2, outcomes: 4, chained: true}},
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
 	{"the spec changes", space{features: 2, attempts: 1, perSession: 2, changes: 1, outcomes: 2}},

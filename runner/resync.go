@@ -155,6 +155,7 @@ func (f Feature) again(r Row, own []string) Feature {
 	f.Row, f.Frozen = r, r.AcceptanceHash()
 	f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""
 	f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0
+	f.Over, f.Before = nil, Cap{f.Tokens, f.Cost}
 	f.Note = "a person changed what it is to be"
 	return f
 }

@@ -15,6 +15,8 @@ const (
 	TokenBudget        Reason = "token_budget"
 	CostBudget         Reason = "cost_budget"
 	FeaturesPerSession Reason = "features_per_session"
+	SessionBudget      Reason = "session_budget"
+	FeatureBudget      Reason = "feature_budget" // ends an attempt, never a session
 	RateLimit          Reason = "rate_limit"
 	NoProgress         Reason = "no_progress"
 	AwaitingApproval   Reason = "awaiting_approval"
@@ -66,6 +68,8 @@ var sentences = map[Reason]string{
 	TokenBudget:        "the token budget is spent",
 	CostBudget:         "the cost budget is spent",
 	FeaturesPerSession: "the session has completed as many features as it may",
+	SessionBudget:      "the session's budget is spent",
+	FeatureBudget:      "the feature's budget is spent",
 	RateLimit:          "the model's provider asks to wait",
 	NoProgress:         "the last sessions completed nothing",
 	AwaitingApproval:   "the feature list waits for approval",

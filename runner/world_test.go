@@ -359,6 +359,12 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	case 8:
 		w.cancel(&StopError{Reason: Cancelled})
 		return claim, ctx.Err()
+	case 9:
+		w.tree[id] = "wrong"
+		return claim, &StopError{Reason: SessionBudget}
+	case 10:
+		w.tree[id] = "wrong"
+		return claim, &StopError{Reason: FeatureBudget}
 	}
 	if w.halts > 0 && w.c.Bool() { // a person stops the loop, and the watch sees it
 		w.halts--

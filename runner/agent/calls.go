@@ -93,7 +93,7 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 	steps := make([]step, len(calls))
 	for i := 0; i < len(calls); {
 		j := i
-		for j < len(calls) && calls[j].problem == "" && shared(calls[j].Name) {
+		for j < len(calls) && calls[j].problem == "" && shared(calls[j].Name) && p.ending == 0 {
 			j++
 		}
 		switch c := calls[i]; {
@@ -112,6 +112,9 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 			j = i + 1
 		case isOwn(c.Name):
 			results[i], over = p.own(c.Call)
+			j = i + 1
+		case p.ending > 0:
+			results[i] = fmt.Sprintf("%snot done: the budget is nearly spent. Only %s, %s and %s are still done.", Failed, noteTool, verifyTool, giveUpTool)
 			j = i + 1
 		default:
 			if results[i], err = p.use(ctx, c.Call); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,5 +95,43 @@ func TestThriftNearTheEndOfABudget(t *testing.T) {
 		if p := (&phase{a: a, t: in}); p.window() != tt.window {
 			t.Errorf("%s: window %d", name, p.window())
 		}
+	}
+}
+
+// When 95 % of a budget are spent a phase is only brought to an end: nothing but
+// the agent's own calls is done, and it has two replies for them.
+func TestAPhaseIsBroughtToAnEndAtTheEndOfABudget(t *testing.T) {
+	sh, verify := calls(call("shell", `{"command":"x"}`)), calls(call("request_verification", `{"summary":"s"}`))
+	read := calls(call("read_file", `{"path":"a"}`), call("note", `{"text":"a finding"}`))
+	for name, tt := range map[string]struct {
+		replies map[string]Reply
+		purse   runner.Purse
+		does    int // commands and reads
+		stopped string
+		notes   int
+	}{
+		"plenty":                           {map[string]Reply{"tests/1": sh, "tests/2": sh, "tests/3": verify}, runner.Purse{Tokens: 500_000, Budget: 500_000}, 2, "", 0},
+		"it asks for verification":         {map[string]Reply{"tests/1": sh, "tests/2": verify}, runner.Purse{Tokens: 54_000, Budget: 1_000_000}, 1, "", 0},
+		"it notes, and is done":            {map[string]Reply{"tests/1": sh, "tests/2": read, "tests/3": verify}, runner.Purse{Tokens: 54_000, Budget: 1_000_000}, 1, "", 1},
+		"it does not hear":                 {map[string]Reply{"tests/1": sh, "tests/2": sh, "tests/3": read}, runner.Purse{Tokens: 54_000, Budget: 1_000_000}, 1, "did not come to an end in 2 replies", 1},
+		"by what the feature may take":     {map[string]Reply{"tests/1": sh, "tests/2": sh, "tests/3": verify}, runner.Purse{Tokens: 1e9, Feature: runner.Allowance{Cap: runner.Cap{Tokens: 200_000}, Used: runner.Usage{Tokens: 186_000}}}, 1, "", 0},
+		"money, by what a session may pay": {map[string]Reply{"tests/1": sh, "tests/2": sh, "tests/3": verify}, runner.Purse{Tokens: 1e9, Session: runner.Allowance{Cap: runner.Cap{Cost: 10 * runner.Dollar}, Used: runner.Usage{Cost: 10*runner.Dollar - runner.Dollar/2 - 500}}}, 1, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			done := 0
+			does := func(context.Context, Call) string { done++; return "ok" }
+			s := &script{t: t, replies: tt.replies, window: 1e6, maxOut: 1000, prompt: func(Request) int { return tokensOfOne }}
+			a := Open(Options{Model: s, MaxOut: 1000, Tools: &box{t: t, use: map[string]func(context.Context, Call) string{"shell": does, "read_file": does}}})
+			in := task(runner.Tests, 0)
+			in.Purse = tt.purse
+			claim, err := a.Work(t.Context(), in)
+			if err != nil || done != tt.does || !strings.Contains(claim.Stopped, tt.stopped) || (claim.Stopped != "") != (tt.stopped != "") {
+				t.Errorf("%v, %d calls done, stopped: %q", err, done, claim.Stopped)
+			}
+			notes := slices.DeleteFunc(claim.Notes, func(n string) bool { return strings.HasPrefix(n, runner.HarnessNote) })
+			if len(notes) != tt.notes {
+				t.Errorf("notes %q", notes)
+			}
+		})
 	}
 }

@@ -14,6 +14,10 @@ import (
 // be filtered before the phase ends.
 const mostIdle = 3
 
+// mostClosing is how many replies a phase has to end itself once the budget is
+// nearly spent.
+const mostClosing = 2
+
 // silence stands for a reply that says and does nothing.
 const silence = "(empty reply)"
 
@@ -28,6 +32,7 @@ type phase struct {
 	steps  []step
 	nudged map[string]bool
 	shed   bool // the provider itself found the conversation too long
+	ending int  // the turn from which on only the agent's own calls are performed; 0: none
 	claim  runner.Claim
 	used   runner.Usage // by the newest call
 }
@@ -107,14 +112,16 @@ func (p *phase) next() int64 { return int64(p.c.estimate() + p.a.o.MaxOut) }
 // left is what may still be spent.
 func (p *phase) left() runner.Purse { return p.t.Purse.After(p.claim.Usage) }
 
-// afford says whether the purse holds enough for the next call.
-func (p *phase) afford() error {
-	var price runner.Money
-	if p.a.o.Price != nil {
-		price = p.a.o.Price(p.c.estimate(), p.a.o.MaxOut)
+// price is the most that the next call can cost, 0 if that is not known.
+func (p *phase) price() runner.Money {
+	if p.a.o.Price == nil {
+		return 0
 	}
-	return p.left().Holds(p.next(), price)
+	return p.a.o.Price(p.c.estimate(), p.a.o.MaxOut)
 }
+
+// afford says whether the purse holds enough for the next call.
+func (p *phase) afford() error { return p.left().Holds(p.next(), p.price()) }
 
 // request is the next call of the conversation.
 func (p *phase) request(msgs []Message, maxOut int) Request {
@@ -204,9 +211,16 @@ func (p *phase) remarks(results []string, circles []finding) (text string, over 
 		p.nudged["thrift"] = true
 		all = append(all, "More than 80 % of the budget is spent. Be sparing: narrow reads, small edits, no detours.")
 	}
-	if n := p.next(); !p.nudged["purse"] && p.t.Purse.Tokens-p.claim.Usage.Tokens < 4*n {
+	if stop, _ := errors.AsType[*runner.StopError](p.left().Closing()); stop != nil && p.ending == 0 {
+		p.ending = p.turn
+		all = append(all, fmt.Sprintf("The budget is nearly spent: %v. Nothing but %s, %s and %s is done from here on. The harness's checks cost nothing: ask for verification of what there is.", stop.Err, noteTool, verifyTool, giveUpTool))
+	} else if !p.nudged["purse"] && p.ending == 0 && p.left().Holds(4*p.next(), 4*p.price()) != nil {
 		p.nudged["purse"] = true
-		all = append(all, "The token budget is nearly spent: three or four replies are left. Bring the work to an end or write notes for whoever goes on.")
+		all = append(all, "The budget is nearly spent: three or four replies are left. Bring the work to an end or write notes for whoever goes on.")
+	}
+	if p.ending > 0 && p.turn-p.ending == mostClosing {
+		p.stopped("the budget is nearly spent, and it did not come to an end in %d replies", mostClosing)
+		return "[harness] The phase ends here.", true
 	}
 	if len(all) == 0 {
 		return "", false

@@ -27,7 +27,7 @@ func (g *Gates) review(ctx context.Context, j *judgement) error {
 		return nil
 	}
 	j.begin()
-	if p := j.Purse; p.Tokens <= 0 || p.Capped && p.Cost <= 0 {
+	if j.Purse.Empty() {
 		j.decide("review", j.Tree, finding{Reason: "not asked: the budget is spent."})
 		return nil
 	}

@@ -98,7 +98,7 @@ func responsesReply(w http.ResponseWriter, q question, n int, r reply) {
 	whole := response(openai.ResponseStatusCompleted)
 	whole["output"] = output
 	whole["usage"] = map[string]any{
-		"input_tokens": r.prompt, // a script has no cache to speak of
+		"input_tokens":  r.prompt, // a script has no cache to speak of
 		"output_tokens": r.output, "output_tokens_details": map[string]any{"reasoning_tokens": 0},
 		"total_tokens": r.prompt + r.output,
 	}

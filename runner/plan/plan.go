@@ -14,6 +14,7 @@
 package plan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type Options struct {
 	// Price is the most that a question of so many tokens in and out can cost;
 	// nil: not known.
 	Price    func(in, out int) runner.Money
-	Min, Max int    // how many features; 0: 1 and 60
+	Min, Max int    // how many features; 0: from 1 to what a spec of that length may need
 	RepoMap  string // what is in the repository already, if anything
 	// Acceptance says that every row must bring acceptance steps, because
 	// nothing will count as complete without a browser (e2e: required).
@@ -61,10 +62,13 @@ type Planner struct {
 // repairs is how often a list with mistakes goes back to the model.
 const repairs = 2
 
-const (
-	defaultMax = 60
-	mostRows   = 500
-)
+const mostRows = 500
+
+// needs is how many features a spec may need at most: 60, and where it is long
+// one for 50 words, up to 200.
+func needs(spec []byte) int {
+	return min(max(60, len(bytes.Fields(spec))/50), 200)
+}
 
 var _ runner.Planner = (*Planner)(nil)
 
@@ -74,7 +78,7 @@ func Open(o Options) (*Planner, error) {
 		o.Min = 1
 	}
 	if o.Max == 0 {
-		o.Max = max(defaultMax, o.Min)
+		o.Max = max(needs(o.Spec), o.Min)
 	}
 	var errs []error
 	if o.Features == nil {

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -304,5 +305,28 @@ func TestCheckSpec(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// How many features there may be a person says, or else the spec's length.
+func TestHowManyFeatures(t *testing.T) {
+	for _, tt := range []struct {
+		words, low, high  int
+		wantLow, wantHigh int
+	}{{100, 0, 0, 1, 60}, {5000, 0, 0, 1, 100}, {40_000, 0, 0, 1, 200}, {100, 100, 200, 100, 200}, {100, 70, 0, 70, 70}} {
+		p, err := Open(Options{Spec: []byte(strings.Repeat("word ", tt.words)), Source: "SPEC.md", Ask: &fakeAsker{t: t}, Min: tt.low, Max: tt.high})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("Draw up the feature list: %d to %d rows", tt.wantLow, tt.wantHigh); !strings.Contains(p.prompt(nil, 0, "", nil), want) {
+			t.Errorf("%+v: the model is not told %q", tt, want)
+		}
+		var rows []runner.Row
+		for i := range tt.wantHigh + 1 {
+			rows = append(rows, runner.Row{ID: fmt.Sprintf("a-%03d", i)})
+		}
+		if wrong := p.mistakes(rows); len(wrong) == 0 || !strings.Contains(wrong[0], fmt.Sprintf("%d rows, not %d to %d", tt.wantHigh+1, tt.wantLow, tt.wantHigh)) {
+			t.Errorf("%+v: %q", tt, wrong)
+		}
 	}
 }
