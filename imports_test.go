@@ -33,6 +33,7 @@ var arrows = map[string]string{
 	"runner/memory":              "runner",
 	"report":                     "runner",
 	"internal/choose":            "",
+	"internal/crash":             "test: internal/fakegithub runner runner/model",
 	"internal/fakegithub":        "test: internal/fakegithub/oracle",
 	"internal/fakegithub/oracle": "internal/fakegithub",
 	"tools/driver":               "runner/browser",
