@@ -31,6 +31,8 @@ var commands = []command{
 	{"plan", "[flags]", "draw up the feature list and show it, with what the spec leaves open; writes nothing to the repository", planList},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
 	{"verify", "[feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
+	{"checkpoint", "[name]", "save the loop as it stands, to return to; --list shows all points, --delete takes one away", checkpoints},
+	{"rollback", "<id>", "return the loop to a checkpoint: an id, a name, or latest", rollback},
 	{"demo", "[directory]", "build a small project from its spec with a scripted model, without any key", demo},
 	{"help", "", "say what there is", nil},
 }
@@ -67,7 +69,10 @@ type flags struct {
 	repo   string
 	out    string
 	write  string // for plan
-	json   bool   // for plan and verify; the rest is for verify
+	json   bool   // for plan, verify, checkpoint and rollback
+	list   bool   // for checkpoint
+	forget string // for checkpoint
+	why    string // for checkpoint and rollback; the rest is for verify
 	noRun  bool
 	seen   string
 	args   []string // the command line, for a child
@@ -84,7 +89,15 @@ func parseFlags(command string, args []string) (*flags, error) {
 	if command == "plan" {
 		set.StringVar(&f.write, "write", "", "")
 	}
-	if command == "plan" || command == "verify" {
+	switch command {
+	case "checkpoint":
+		set.BoolVar(&f.list, "list", false, "")
+		set.StringVar(&f.forget, "delete", "", "")
+		set.StringVar(&f.why, "description", "", "")
+	case "rollback":
+		set.StringVar(&f.why, "why", "", "")
+	}
+	if slices.Contains([]string{"plan", "verify", "checkpoint", "rollback"}, command) {
 		set.BoolVar(&f.json, "json", false, "")
 	}
 	if command == "verify" {
@@ -135,7 +148,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.doc)
 	}
-	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify takes a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   plan and verify tell what they found as JSON\n  --write FILE             plan keeps the list as a file of your own, for the input features\n  --no-run                 verify looks at what is recorded, and runs nothing\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n")
+	fmt.Fprint(w, "\nFlags (the action's inputs have the same names):\n  --repo DIR               the repository, default the one here; verify, checkpoint and rollback take a URL as well\n  --out DIR                where report.html, result.json and the rest are copied to\n  --json                   plan, verify, checkpoint and rollback tell what they found or did as JSON\n  --write FILE             plan keeps the list as a file of your own, for the input features\n  --no-run                 verify looks at what is recorded, and runs nothing\n  --seen ID                verify fails if this commit of the state branch, or state, is no longer on it\n  --list                   checkpoint shows the points to return to, and makes none\n  --description TEXT       what a checkpoint is there for\n  --delete ID              checkpoint takes one away that was made by hand\n  --why TEXT               why rollback is done, for the commit and for whoever does the features again\n")
 	for _, in := range inputs {
 		if in.secretInput() {
 			continue

@@ -24,9 +24,8 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/verify"
 )
 
-// greeter builds the project of testdata/job by the loop, two features in two
-// sessions, and returns its remote.
-func greeter(t *testing.T) string {
+// greetings is a remote with the project of testdata/job.
+func greetings(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	project, remote := filepath.Join(dir, "project"), filepath.Join(dir, "remote.git")
@@ -45,11 +44,14 @@ func greeter(t *testing.T) string {
 			t.Fatalf("git %v: %v: %s", args, err, out)
 		}
 	}
-	model, err := filepath.Abs("testdata/job-model.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, _, err := play(t, "run", "--repo", remote, "--model", "script:"+model, "--features-per-session", "2"); err != nil {
+	return remote
+}
+
+// greeter builds that project by the loop, two features in one session.
+func greeter(t *testing.T) string {
+	t.Helper()
+	remote := greetings(t)
+	if out, _, err := play(t, "run", "--repo", remote, "--model", "script:testdata/job-model.txtar", "--features-per-session", "2"); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
 	return remote

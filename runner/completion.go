@@ -13,10 +13,16 @@ var errFinished = errors.New("nothing is left to do")
 // save numbers the state, chains it to the one before, and makes it and files
 // the next transaction: the only way in which anything is remembered.
 func (s *Session) save(ctx context.Context, st State, message string, files ...File) (State, error) {
-	next := st.timed(s.Now())
+	st = st.timed(s.Now())
 	if s.Health != nil {
-		next.Models = s.Health()
+		st.Models = s.Health()
 	}
+	return s.put(ctx, st, message, files...)
+}
+
+// put is save without a session's time and health: a person has none.
+func (s *Session) put(ctx context.Context, st State, message string, files ...File) (State, error) {
+	next := st
 	next.Serial++
 	next.Prev = st.digest
 	state, list, err := Encode(next)

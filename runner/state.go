@@ -40,6 +40,7 @@ type State struct {
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
 	Syncs     []Sync            `json:"syncs,omitempty"` // the last changes of the spec that were taken up
+	Rollbacks []Rollback        `json:"rollbacks,omitempty"`
 
 	digest string // sha256 of the state.json that this is, as loaded or saved
 }
@@ -136,29 +137,6 @@ type Spent struct {
 	Filled int64 `json:"context_thousandths,omitempty"`
 }
 
-// A Checkpoint is a saved point that can be returned to: the transaction with
-// its serial.
-type Checkpoint struct {
-	Serial  int            `json:"serial"`
-	Kind    CheckpointKind `json:"kind"`
-	Feature string         `json:"feature,omitempty"`
-	Code    string         `json:"code"`
-	Time    time.Time      `json:"time"`
-}
-
-// A CheckpointKind decides how long a checkpoint stays in the index.
-type CheckpointKind string
-
-// The kinds of checkpoints: automatic ones (the last five stay), session starts
-// (the last three), completed features (all).
-const (
-	Automatic      CheckpointKind = "automatic"
-	SessionStart   CheckpointKind = "session"
-	FeatureReached CheckpointKind = "feature"
-)
-
-var keep = map[CheckpointKind]int{Automatic: 5, SessionStart: 3}
-
 // A SessionRecord is the line of the history that one session leaves.
 type SessionRecord struct {
 	Number    int       `json:"number"`
@@ -173,16 +151,12 @@ type SessionRecord struct {
 	Crashed bool          `json:"crashed,omitempty"`
 }
 
-// claimed begins a session. If the one before never ended, its attempt stays
-// spent, the feature is charged with the crash, and its unfinished work is
-// dropped. If it asked for this session, this is the receipt.
+// claimed begins a session. If the one before never ended, it is buried. If it
+// asked for this session, this is the receipt.
 func (st State) claimed(o Owner, c LoopConfig) State {
 	switch {
 	case st.Status == Running && st.Owner != nil:
-		st = st.record(func(r *SessionRecord) { r.Crashed = true })
-		if st.Wip != nil {
-			st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)
-		}
+		st = st.buried(c.AttemptsPerFeature)
 	case st.Status == AwaitingSuccessor:
 		st = st.effect(DispatchKey(st.Serial), o.Run)
 	case st.Reason == AwaitingApproval:
@@ -195,6 +169,16 @@ func (st State) claimed(o Owner, c LoopConfig) State {
 	st.Idle++
 	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Begun: o.Claimed})
 	return st.point(SessionStart, "", o.Claimed)
+}
+
+// buried gives up on a session that never ended: its attempt stays spent, the
+// feature is charged with the crash, and its unfinished work is dropped.
+func (st State) buried(attempts int) State {
+	st = st.record(func(r *SessionRecord) { r.Crashed = true })
+	if st.Wip != nil {
+		st = st.crash(st.Wip.Feature, attempts)
+	}
+	return st
 }
 
 func (st State) crash(id string, attempts int) State {
@@ -388,22 +372,6 @@ func (st State) effect(key, receipt string) State {
 		st.Effects = map[string]string{}
 	}
 	st.Effects[key] = receipt
-	return st
-}
-
-// point enters the next transaction into the index of checkpoints and lets
-// those go that are past their kind's retention. History keeps them all.
-func (st State) point(k CheckpointKind, feature string, now time.Time) State {
-	st.Points = append(slices.Clip(st.Points), Checkpoint{Serial: st.Serial + 1, Kind: k, Feature: feature, Code: st.Code, Time: now})
-	left := maps.Clone(keep)
-	for i, p := range slices.Backward(st.Points) {
-		n, limited := left[p.Kind]
-		if limited && n == 0 {
-			st.Points = slices.Delete(slices.Clone(st.Points), i, i+1)
-			continue
-		}
-		left[p.Kind] = n - 1
-	}
 	return st
 }
 

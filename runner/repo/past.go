@@ -42,6 +42,19 @@ func (r *Repo) Transactions(ctx context.Context, do func(commit string, tx runne
 	return nil
 }
 
+// TreeOf returns the tree of a commit.
+func (r *Repo) TreeOf(ctx context.Context, commit string) (string, error) {
+	id, err := parseID(commit)
+	if err != nil {
+		return "", err
+	}
+	c, err := r.store.commit(id)
+	if err != nil {
+		return "", err
+	}
+	return c.tree.String(), nil
+}
+
 // Parents returns the parents of a commit.
 func (r *Repo) Parents(ctx context.Context, commit string) ([]string, error) {
 	id, err := parseID(commit)

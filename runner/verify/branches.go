@@ -33,6 +33,7 @@ type saved struct {
 	serial int
 	code   string
 	over   bool // an older one was met that has not
+	after  int  // only transactions up to this one count from here on, because a rollback took the feature from there; 0: all
 }
 
 // history walks the transactions: none of them may have changed an acceptance
@@ -81,9 +82,13 @@ func (p *prover) remember(st runner.State, code string) {
 		done := p.past.done[f.ID]
 		now, _ := p.state.Feature(f.ID)
 		switch same := f.Status == runner.Complete && now.Evidence != nil && f.Evidence.Record == now.Evidence.Record; {
-		case done.over:
+		case done.over, done.after > 0 && st.Serial > done.after:
 		case same:
-			p.past.done[f.ID] = saved{serial: st.Serial, code: code}
+			done = saved{serial: st.Serial, code: code}
+			if n := len(st.Rollbacks); n > 0 && st.Rollbacks[n-1].Serial == st.Serial {
+				done.after = st.Rollbacks[n-1].To
+			}
+			p.past.done[f.ID] = done
 		default:
 			done.over = true
 			p.past.done[f.ID] = done
@@ -215,7 +220,7 @@ func (p *prover) branch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.prove("", "work branch", fmt.Sprintf("its tip %.7s is where the state has it; it holds %s, and each completed a feature.", p.Found.Work, plural(n, "commit")), against)
+	p.prove("", "work branch", fmt.Sprintf("its tip %.7s is where the state has it; it holds %s, and each completed a feature or restored what was proved.", p.Found.Work, plural(n, "commit")), against)
 	return nil
 }
 
@@ -249,6 +254,9 @@ func (p *prover) foreign(ctx context.Context) (n int, against []error, err error
 	for _, f := range p.state.Features { // those that are not asked for any more were proved as well
 		known[f.Commit] = true
 	}
+	if err := p.restored(ctx, known); err != nil {
+		return 0, nil, err
+	}
 	for id := p.Found.Work; id != p.state.Base.Commit; n++ {
 		if err := ctx.Err(); err != nil {
 			return n, nil, err
@@ -269,6 +277,23 @@ func (p *prover) foreign(ctx context.Context) (n int, against []error, err error
 		id = parents[0]
 	}
 	return n, against, nil
+}
+
+// restored adds to the known commits those by which a person returned to a
+// checkpoint: each holds exactly the files of one that was known before it.
+func (p *prover) restored(ctx context.Context, known map[string]bool) error {
+	known[p.state.Base.Commit] = true
+	for _, r := range p.state.Rollbacks {
+		if known[r.Commit] || !known[r.Code] {
+			continue
+		}
+		differ, err := p.Repo.Changed(ctx, r.Commit, r.Code)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		known[r.Commit] = err == nil && len(differ) == 0
+	}
+	return nil
 }
 
 func plural(n int, what string) string {
