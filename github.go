@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path"
 	"strconv"
@@ -140,7 +141,7 @@ func (j *job) hub(c config, base string, sleepFor func(context.Context, time.Dur
 		Branch: strings.TrimPrefix(c.workBranch(), "refs/heads/"), Base: base, PullRequest: forge.PullRequest(c.PullRequest), SpecIssue: issue, Summary: j.summary,
 		Loop: c.Loop, Workflow: j.workflow(c), Run: j.run,
 		ResultsURL: j.getenv("ACTIONS_RESULTS_URL"), RuntimeToken: j.getenv("ACTIONS_RUNTIME_TOKEN"), Retention: retention,
-		Sleep: sleepFor, Now: clock,
+		Sleep: sleepFor, Now: clock, Rand: rand.Float64,
 	})
 }
 

@@ -65,6 +65,7 @@ type Server struct {
 	actors   map[string]*Actor // by token
 	people   []person          // who have no token here
 	repos    map[string]*repo
+	former   map[string]*repo // by a name that they had
 	runs     []*Run
 	rows     []*artifact
 	next     int64
@@ -84,7 +85,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, mux: http.NewServeMux(), key: []byte(rand.Text()),
-		actors: map[string]*Actor{}, repos: map[string]*repo{}, next: 1000,
+		actors: map[string]*Actor{}, repos: map[string]*repo{}, former: map[string]*repo{}, next: 1000,
 	}
 	if opts.Token != "" {
 		s.actors[opts.Token] = &Actor{Login: Bot, ID: BotID, App: true, Perms: DefaultPermissions()}
@@ -200,7 +201,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.serve(w, r, s.serve)
 		return
 	}
-	s.serve(w, r)
+	if !s.redirected(w, r) {
+		s.serve(w, r)
+	}
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -276,6 +279,10 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, h func(*call)) {
 			refuse(w, http.StatusNotFound, "Not Found")
 			return
 		}
+	}
+	if c.repo != nil && c.repo.archived && r.Method != http.MethodGet {
+		refuse(w, http.StatusForbidden, "Repository was archived so is read-only.")
+		return
 	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPatch {
 		if err := json.NewDecoder(r.Body).Decode(&c.body); err != nil && r.ContentLength != 0 {

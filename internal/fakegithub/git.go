@@ -39,6 +39,9 @@ func (s *Server) git(w http.ResponseWriter, r *http.Request) {
 	case known == nil, a.App && level == "":
 		http.Error(w, "Repository not found.", http.StatusNotFound)
 		return
+	case push && known.archived:
+		http.Error(w, "This repository was archived so it is read-only.", http.StatusForbidden)
+		return
 	case push && a.App && level != "write":
 		http.Error(w, "Permission to "+name+".git denied to "+a.Login+".", http.StatusForbidden)
 		return

@@ -19,6 +19,7 @@ type issue struct {
 	labels                   []string
 	closer                   *Actor
 	pull                     *pull
+	removed                  bool
 }
 
 type comment struct {
@@ -94,7 +95,7 @@ func (s *Server) comment(i *issue, a *Actor, body string) *comment {
 }
 
 func (r *repo) issue(number int64) *issue {
-	if number < 1 || number > int64(len(r.issues)) {
+	if number < 1 || number > int64(len(r.issues)) || r.issues[number-1].removed {
 		return nil
 	}
 	return r.issues[number-1]

@@ -32,7 +32,7 @@ func (s *Server) Pulls(repo string) []Pull {
 	defer s.mu.Unlock()
 	var out []Pull
 	for _, i := range s.repos[repo].issues {
-		if i.pull != nil {
+		if i.pull != nil && !i.removed {
 			out = append(out, Pull{
 				Number: int(i.number), Title: i.title, Body: i.body, State: i.state, Draft: i.pull.draft,
 				Merged: !i.pull.merged.IsZero(), Head: i.pull.head, Base: i.pull.base, Author: i.author.Login,
@@ -87,7 +87,7 @@ func (s *Server) listPulls(c *call) {
 	owner, head, filtered := strings.Cut(q.Get("head"), ":")
 	var found []*issue
 	for _, i := range slices.Backward(c.repo.issues) { // newest first
-		if i.pull == nil || state != "all" && i.state != state || q.Get("base") != "" && i.pull.base != q.Get("base") {
+		if i.pull == nil || i.removed || state != "all" && i.state != state || q.Get("base") != "" && i.pull.base != q.Get("base") {
 			continue
 		}
 		if filtered && (i.pull.head != head || owner != c.r.PathValue("owner")) {

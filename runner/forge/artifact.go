@@ -261,6 +261,10 @@ func folded(data []byte, out any) error {
 	return json.Unmarshal(again, out)
 }
 
+// sends is how often a request to the artifact service is sent, as GitHub's own
+// client does.
+const sends = 5
+
 // send sends a request that may be sent again, until there is an answer that
 // says something. whole says whether an answer's body is.
 func (r *results) send(ctx context.Context, limit time.Duration, make func(context.Context) (*http.Request, error), whole func([]byte) bool) (status int, body []byte, err error) {
@@ -278,7 +282,7 @@ func (r *results) send(ctx context.Context, limit time.Duration, make func(conte
 		default:
 			return status, body, nil
 		}
-		if n == tries-1 || ctx.Err() != nil || wait > atOnce { // no artifact is worth more
+		if n == sends-1 || ctx.Err() != nil || wait > atOnce { // no artifact is worth more
 			return status, body, err
 		}
 		if err := r.sleep(ctx, wait); err != nil {

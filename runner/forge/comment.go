@@ -21,7 +21,7 @@ import (
 func (h *Hub) comment(ctx context.Context, r runner.Report, p *pull) (string, error) {
 	text := shows(r, commentFile)
 	place := h.opts.SpecIssue
-	if p != nil {
+	if p != nil && !p.gone {
 		place = p.number
 	}
 	if text == "" || place == 0 {
@@ -29,7 +29,10 @@ func (h *Hub) comment(ctx context.Context, r runner.Report, p *pull) (string, er
 	}
 	receipt := r.State.Effects[KeyComment]
 	mark := marker(r.State.Lineage)
-	url, err := h.post(ctx, place, mark, receipt, mark+"\n"+strings.TrimPrefix(text, mark+"\n"))
+	url, fresh, err := h.post(ctx, place, mark, receipt, mark+"\n"+strings.TrimPrefix(text, mark+"\n"))
+	if fresh && strings.Contains(receipt, fmt.Sprintf("/%d#", place)) {
+		h.rewritten = receipt
+	}
 	if err != nil || place == h.opts.SpecIssue || h.opts.SpecIssue == 0 {
 		return url, err
 	}
@@ -42,33 +45,42 @@ func (h *Hub) comment(ctx context.Context, r runner.Report, p *pull) (string, er
 	return url, h.remove(ctx, old)
 }
 
-// post makes text the one comment with mark on an issue or pull request. Of
-// several, which two sessions at the same moment may leave, the oldest stays.
-func (h *Hub) post(ctx context.Context, number int, mark, receipt, text string) (string, error) {
+// post makes text the one comment with mark on an issue or pull request and
+// says whether it had to be written anew. Of several, which two sessions at the
+// same moment may leave, the oldest stays. One that somebody deletes between
+// two of our questions is written once more, and not again.
+func (h *Hub) post(ctx context.Context, number int, mark, receipt, text string) (url string, fresh bool, err error) {
 	text = fit(text, bodyLimit)
-	var extra []*github.IssueComment
-	c, err := ensure(ctx, h,
-		func(ctx context.Context) (*github.IssueComment, bool, error) {
-			ours, err := h.comments(ctx, number, mark, receipt)
-			if err != nil || len(ours) == 0 {
-				return nil, false, err
-			}
-			extra = ours[1:]
-			return ours[0], true, nil
-		},
-		func(ctx context.Context) (*github.IssueComment, error) {
-			c, _, err := h.client.Issues.CreateComment(ctx, h.owner, h.repo, number, &github.IssueComment{Body: &text})
-			return c, err
-		})
-	if err != nil {
-		return "", err
-	}
-	if !same(c.GetBody(), text) {
-		if _, _, err := h.client.Issues.EditComment(ctx, h.owner, h.repo, c.GetID(), &github.IssueComment{Body: &text}); err != nil {
-			return c.GetHTMLURL(), err
+	for try := 0; ; try++ {
+		var extra []*github.IssueComment
+		c, err := ensure(ctx, h,
+			func(ctx context.Context) (*github.IssueComment, bool, error) {
+				ours, err := h.comments(ctx, number, mark, receipt)
+				if err != nil || len(ours) == 0 {
+					return nil, false, err
+				}
+				extra = ours[1:]
+				return ours[0], true, nil
+			},
+			func(ctx context.Context) (*github.IssueComment, error) {
+				c, _, err := h.client.Issues.CreateComment(ctx, h.owner, h.repo, number, &github.IssueComment{Body: &text})
+				fresh = true
+				return c, err
+			})
+		if err != nil {
+			return "", fresh, err
 		}
+		if !same(c.GetBody(), text) {
+			_, _, err := h.client.Issues.EditComment(ctx, h.owner, h.repo, c.GetID(), &github.IssueComment{Body: &text})
+			if code := status(err); try == 0 && (code == http.StatusNotFound || code == http.StatusGone) {
+				continue
+			}
+			if err = accepted(err); err != nil {
+				return c.GetHTMLURL(), fresh, err
+			}
+		}
+		return c.GetHTMLURL(), fresh, h.remove(ctx, extra)
 	}
-	return c.GetHTMLURL(), h.remove(ctx, extra)
 }
 
 // comments lists the loop's comments on an issue or pull request, oldest first:
@@ -106,7 +118,7 @@ func (h *Hub) comments(ctx context.Context, number int, mark, receipt string) ([
 func (h *Hub) remove(ctx context.Context, comments []*github.IssueComment) error {
 	var errs []error
 	for _, c := range comments {
-		if _, err := h.client.Issues.DeleteComment(ctx, h.owner, h.repo, c.GetID()); err != nil && status(err) != http.StatusNotFound {
+		if _, err := h.client.Issues.DeleteComment(ctx, h.owner, h.repo, c.GetID()); accepted(err) != nil && status(err) != http.StatusNotFound {
 			errs = append(errs, fmt.Errorf("delete the comment %s, which is one too many: %w", c.GetHTMLURL(), explain(err)))
 		}
 	}

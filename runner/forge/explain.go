@@ -61,6 +61,10 @@ func explain(err error) error {
 	switch code := e.Response.StatusCode; {
 	case code == http.StatusUnauthorized:
 		hint = "the token is invalid or has expired"
+	case code == http.StatusUnavailableForLegalReasons:
+		hint = "the repository is blocked for legal reasons: only its owner can settle that with GitHub"
+	case names(err, "archived"):
+		hint = "an archived repository takes no changes: unarchive it under Settings, then start the loop again"
 	case names(err, "not permitted to create or approve pull requests"):
 		hint = "allow it under Settings, Actions, General: Allow GitHub Actions to create and approve pull requests"
 	case names(err, "not accessible by"):

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -39,6 +40,7 @@ type Options struct {
 	HTTP  http.RoundTripper // nil: http.DefaultTransport
 	Sleep func(context.Context, time.Duration) error
 	Now   func() time.Time
+	Rand  func() float64 // of the jitter of waits, in [0, 1); nil: there is none
 }
 
 // A Run is this process's workflow run.
@@ -59,8 +61,11 @@ type Hub struct {
 	shown    string // the summary that was written last
 	stops    stops
 
-	mu  sync.Mutex // guards who
-	who *account   // who the token belongs to, once it was asked
+	rewritten string // the comment that somebody deleted
+
+	mu      sync.Mutex // guards who and renamed
+	who     *account   // who the token belongs to, once it was asked
+	renamed string     // the repository's name, if it has another one by now
 }
 
 // account is who writes with a token.
@@ -100,7 +105,7 @@ func GitHub(o Options) (*Hub, error) {
 	if o.HTTP == nil {
 		o.HTTP = http.DefaultTransport
 	}
-	w := &wire{next: o.HTTP, host: api.Host, sleep: o.Sleep, now: o.Now}
+	w := &wire{next: o.HTTP, host: api.Host, sleep: o.Sleep, now: o.Now, rand: o.Rand}
 	w.authorize = bearer(o.Token)
 	client := github.NewClient(&http.Client{Transport: w, CheckRedirect: w.follow})
 	client.BaseURL, client.UserAgent = api, userAgent
@@ -136,6 +141,30 @@ func (h *Hub) self(ctx context.Context) (account, error) {
 		return account{}, fmt.Errorf("ask whose token this is: %w", explain(err))
 	}
 	return *h.who, nil
+}
+
+// moved asks for the repository's name once GitHub has sent a request elsewhere
+// for it, and says whether there is a new one. By the old name GitHub goes on to
+// find it.
+func (h *Hub) moved(ctx context.Context) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.wire.moved.Load() || h.renamed != "" {
+		return false
+	}
+	r, _, err := h.client.Repositories.Get(ctx, h.owner, h.repo)
+	if err != nil || !repository.MatchString(r.GetFullName()) || strings.EqualFold(r.GetFullName(), h.opts.Repository) {
+		return false
+	}
+	h.renamed = r.GetFullName()
+	return true
+}
+
+// called is the repository's name, as far as is known.
+func (h *Hub) called() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return cmp.Or(h.renamed, h.opts.Repository)
 }
 
 // link is the address of something in the repository, for people.

@@ -93,8 +93,11 @@ type world struct {
 	run     fakegithub.Run
 	opts    Options
 	summary strings.Builder
-	base    string
-	work    string
+	limit   time.Duration // for one request; 0: what it always is
+
+	receipts map[string]string // of the session before
+	base     string
+	work     string
 }
 
 func newWorld(t *testing.T, change ...func(*fakegithub.Options)) *world {

@@ -3,6 +3,8 @@ package forge
 import (
 	"context"
 	"net/http"
+	"path"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-github/v62/github"
@@ -16,6 +18,7 @@ type pull struct {
 	url         string
 	title, body string
 	closed      bool // by a person, without merging it
+	gone        bool // deleted: there is no place for a comment
 	ours        bool // opened by this loop, not by a person on its behalf
 }
 
@@ -44,7 +47,7 @@ func (h *Hub) pull(ctx context.Context, r runner.Report) (*pull, error) {
 		return p, nil
 	}
 	_, _, err = h.client.PullRequests.Edit(ctx, h.owner, h.repo, p.number, &github.PullRequest{Title: &name, Body: &body})
-	return p, err
+	return p, accepted(err)
 }
 
 // findPull finds the pull request of the work branch: an open one, whoever
@@ -55,8 +58,9 @@ func (h *Hub) findPull(ctx context.Context, lineage, receipt string) (*pull, err
 	if err != nil {
 		return nil, err
 	}
+	owner, _, _ := strings.Cut(h.called(), "/")
 	opts := &github.PullRequestListOptions{
-		State: "all", Head: h.owner + ":" + h.opts.Branch, Base: h.opts.Base, ListOptions: github.ListOptions{PerPage: 100},
+		State: "all", Head: owner + ":" + h.opts.Branch, Base: h.opts.Base, ListOptions: github.ListOptions{PerPage: 100},
 	}
 	var newest *pull
 	for {
@@ -64,10 +68,13 @@ func (h *Hub) findPull(ctx context.Context, lineage, receipt string) (*pull, err
 		if err != nil {
 			return nil, err
 		}
+		if h.moved(ctx) {
+			return h.findPull(ctx, lineage, receipt)
+		}
 		for _, g := range list {
 			// Servers other than GitHub do not filter; a fork may have a branch of the same name.
 			if g.GetHead().GetRef() != h.opts.Branch || g.GetBase().GetRef() != h.opts.Base ||
-				!strings.EqualFold(g.GetHead().GetRepo().GetFullName(), h.opts.Repository) {
+				g.GetHead().GetRepo().GetID() != g.GetBase().GetRepo().GetID() {
 				continue
 			}
 			p := &pull{
@@ -90,7 +97,33 @@ func (h *Hub) findPull(ctx context.Context, lineage, receipt string) (*pull, err
 	if newest != nil && newest.closed {
 		return newest, nil
 	}
+	if newest == nil {
+		return h.lostPull(ctx, receipt)
+	}
 	return nil, nil
+}
+
+// lostPull tells what became of a pull request of the loop that is not listed
+// any more: nil if it was none. One that was deleted is as good as closed, and
+// one whose base a person changed goes on.
+func (h *Hub) lostPull(ctx context.Context, receipt string) (*pull, error) {
+	number, err := strconv.Atoi(path.Base(receipt))
+	if err != nil {
+		return nil, nil
+	}
+	g, _, err := h.client.PullRequests.Get(ctx, h.owner, h.repo, number)
+	switch code := status(err); {
+	case code == http.StatusNotFound, code == http.StatusGone:
+		return &pull{number: number, url: receipt, closed: true, gone: true}, nil
+	case err != nil:
+		return nil, err
+	case g.GetHead().GetRef() != h.opts.Branch:
+		return nil, nil
+	}
+	return &pull{
+		number: number, url: g.GetHTMLURL(), title: g.GetTitle(), body: g.GetBody(), ours: g.GetState() == "open",
+		closed: g.GetState() == "closed" && g.MergedAt == nil,
+	}, nil
 }
 
 // openPull opens the pull request. There is none if the branches do not differ.

@@ -37,7 +37,8 @@ func (h *Hub) Ask(ctx context.Context, q runner.Questions) (string, error) {
 			place = p.number
 		}
 		if text != "" {
-			return h.post(ctx, place, mark, "", mark+"\n"+text)
+			url, _, err := h.post(ctx, place, mark, "", mark+"\n"+text)
+			return url, err
 		}
 		old, err := h.comments(ctx, place, mark, "")
 		if err != nil {

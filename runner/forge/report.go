@@ -43,6 +43,12 @@ func (h *Hub) Report(ctx context.Context, r runner.Report) (runner.Receipts, err
 	if url != "" {
 		out.Keys[KeyComment] = url
 	}
+	if h.rewritten != "" {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the progress comment %s was deleted; it was written again", h.rewritten))
+	}
+	if name := h.called(); name != h.opts.Repository {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the repository is called %s now; what was asked for by its old name was done there", name))
+	}
 	return out, warn("keep the progress comment up to date", err)
 }
 

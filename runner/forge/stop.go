@@ -82,7 +82,10 @@ func (h *Hub) Stopped(ctx context.Context, st runner.State) (runner.Halt, error)
 		s.pull, s.sought = p, err == nil
 	}
 	var places []int
-	if s.pull != nil {
+	switch {
+	case s.pull != nil && s.pull.gone:
+		return runner.Halt{Why: fmt.Sprintf("the pull request %s was deleted; delete the loop's branches as well to start anew", s.pull.url)}, nil
+	case s.pull != nil:
 		places = append(places, s.pull.number)
 	}
 	if h.opts.SpecIssue != 0 {

@@ -2,15 +2,21 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/go-github/v62/github"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -77,8 +83,9 @@ func pause(h http.Header, spent bool) time.Duration {
 	return 0
 }
 
-// A wire carries the requests of go-github. It waits where GitHub asks for it
-// and repeats what can be repeated blindly, which a POST cannot. go-github's
+// A wire carries the requests of go-github, one after the other. It waits where
+// GitHub asks for it, keeps a distance between two things that it writes, and
+// repeats what can be repeated blindly, which a POST cannot. go-github's
 // own idea of limits is kept out of it: it misses the 429 and then refuses to
 // send by the clock of this machine.
 type wire struct {
@@ -87,13 +94,18 @@ type wire struct {
 	authorize func(*http.Request)
 	sleep     func(context.Context, time.Duration) error
 	now       func() time.Time
+	rand      func() float64 // in [0, 1); nil: no jitter
+	limit     time.Duration  // for one request and its answer; 0: atOnce
+	wrote     time.Time      // when something was written last, which one goroutine does
+	moved     atomic.Bool    // the repository has another name
 }
 
 const (
-	tries    = 5                // of a request whose answers get lost
+	tries    = 6                // of a request whose answers get lost
 	patience = 4                // waits for a limit
 	atOnce   = 2 * time.Minute  // for one request and its answer
 	longest  = 65 * time.Minute // a wait that is worth it; limits are reset within the hour
+	apart    = 2 * time.Second  // between two things that are written: GitHub allows 80 a minute, and 500 an hour
 	most     = 32 << 20         // bytes of an answer
 )
 
@@ -106,25 +118,57 @@ type lostError struct {
 func (e *lostError) Error() string { return e.what + ": " + e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
-// wasLost says whether err leaves it open if the request was carried out.
+// wasLost says whether err leaves it open if the request was carried out: there
+// was no answer, or that it will be (202).
 func wasLost(err error) bool {
-	_, ok := errors.AsType[*lostError](err)
-	return ok
+	_, lost := errors.AsType[*lostError](err)
+	_, later := errors.AsType[*github.AcceptedError](err)
+	return lost || later
 }
 
-// backoff is the pause before the next of n tries that came to nothing.
+// accepted is err, nil if GitHub says that it has the request and will see to
+// it (202), which go-github takes for an error.
+func accepted(err error) error {
+	if _, later := errors.AsType[*github.AcceptedError](err); later {
+		return nil
+	}
+	return err
+}
+
+// backoff is the pause before the next try, after n that came to nothing.
 func backoff(n int) time.Duration { return time.Second << n }
+
+// jittered makes a wait a little longer, so that not all who were sent away
+// come back at the same moment.
+func (w *wire) jittered(d time.Duration) time.Duration {
+	if w.rand == nil {
+		return d
+	}
+	return d + time.Duration(w.rand()*float64(d)/4)
+}
 
 // RoundTrip sends a request until there is an answer that says something.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	for again, waited := 0, 0; ; {
+	for again, waited, hops := 0, 0, 0; ; {
+		if err := w.distance(req); err != nil {
+			return nil, err
+		}
 		resp, body, err := w.once(req)
+		if to := w.elsewhere(req, resp); to != nil && hops < 3 {
+			req, hops = req.Clone(req.Context()), hops+1
+			req.URL = to
+			w.moved.Store(true)
+			continue
+		}
+		if writes(req) {
+			w.wrote = w.now()
+		}
 		f := classify(resp, body, err)
 		switch f.kind {
 		case limited:
 			wait := f.wait
 			if wait == 0 {
-				wait = time.Minute << waited
+				wait = w.jittered(time.Minute << waited)
 			}
 			if waited++; waited > patience {
 				return nil, w.stop(f, wait)
@@ -136,7 +180,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 			if again++; again == tries || req.Method == http.MethodPost || req.Context().Err() != nil {
 				return nil, &lostError{req.Method + " " + req.URL.Path, fmt.Errorf("no answer: %s", f.why)}
 			}
-			if err := w.sleep(req.Context(), backoff(again-1)); err != nil {
+			if err := w.sleep(req.Context(), w.jittered(backoff(again-1))); err != nil {
 				return nil, err
 			}
 		case fine, refused:
@@ -146,6 +190,38 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
+}
+
+// writes says whether a request creates or changes what people see. What is
+// deleted is not counted by GitHub.
+func writes(req *http.Request) bool {
+	return req.Method == http.MethodPost || req.Method == http.MethodPatch
+}
+
+// distance keeps what is written apart.
+func (w *wire) distance(req *http.Request) error {
+	if !writes(req) || w.wrote.IsZero() {
+		return nil
+	}
+	if d := apart - w.now().Sub(w.wrote); d > 0 {
+		return w.sleep(req.Context(), min(d, apart))
+	}
+	return nil
+}
+
+// elsewhere is where a request that writes has to go instead, because the
+// repository was renamed: nil if it was not. GitHub names the place by the
+// repository's id. A client would make a GET of it, and lose what was to be
+// written.
+func (w *wire) elsewhere(req *http.Request, resp *http.Response) *url.URL {
+	if resp == nil || !slices.Contains([]int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect}, resp.StatusCode) {
+		return nil
+	}
+	to, err := resp.Location()
+	if err != nil || req.Method == http.MethodGet || to.Host != w.host || to.Scheme != req.URL.Scheme {
+		return nil
+	}
+	return to
 }
 
 // wait sleeps until a limit is over, unless the session is over sooner.
@@ -162,7 +238,7 @@ func (w *wire) stop(f fault, d time.Duration) error {
 
 // once sends a request once and reads the whole answer.
 func (w *wire) once(req *http.Request) (*http.Response, []byte, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), atOnce)
+	ctx, cancel := context.WithTimeout(req.Context(), cmp.Or(w.limit, atOnce))
 	defer cancel()
 	out := req.Clone(ctx)
 	if req.GetBody != nil {
@@ -198,6 +274,10 @@ func (w *wire) follow(req *http.Request, via []*http.Request) error {
 	if req.URL.Host != w.host || len(via) > 3 {
 		return fmt.Errorf("a redirect to %s, where GitHub's API sends nobody", req.URL.Host)
 	}
+	if via[0].Method != req.Method {
+		return fmt.Errorf("a redirect to %s, by which what was to be written would be lost", req.URL.Path)
+	}
+	w.moved.Store(true)
 	return nil
 }
 
@@ -214,7 +294,7 @@ func ensure[T any](ctx context.Context, h *Hub, find func(context.Context) (T, b
 		if !wasLost(err) || n == tries-1 {
 			return v, err
 		}
-		if err := h.opts.Sleep(ctx, backoff(n+1)); err != nil {
+		if err := h.opts.Sleep(ctx, h.wire.jittered(backoff(n+1))); err != nil {
 			return v, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,11 +30,11 @@ func TestLimitsAreWaitedFor(t *testing.T) {
 		faults []fakegithub.Fault
 		slept  []time.Duration
 	}{
-		"primary, as 403":                {[]fakegithub.Fault{limit(comments, 403, "API rate limit exceeded", reset)}, []time.Duration{20*time.Minute + time.Second}},
-		"primary, as 429":                {[]fakegithub.Fault{limit(comments, 429, "API rate limit exceeded", reset)}, []time.Duration{20*time.Minute + time.Second}},
+		"primary, as 403":                {[]fakegithub.Fault{limit(comments, 403, "API rate limit exceeded", reset)}, []time.Duration{20*time.Minute - apart + time.Second}},
+		"primary, as 429":                {[]fakegithub.Fault{limit(comments, 429, "API rate limit exceeded", reset)}, []time.Duration{20*time.Minute - apart + time.Second}},
 		"secondary with Retry-After":     {[]fakegithub.Fault{limit(comments, 403, "You have exceeded a secondary rate limit", map[string]string{"Retry-After": "17"})}, []time.Duration{17 * time.Second}},
 		"secondary, told by its words":   {[]fakegithub.Fault{limit(comments, 403, "You have exceeded a secondary rate limit", nil)}, []time.Duration{time.Minute}},
-		"429 with a date":                {[]fakegithub.Fault{limit(comments, 429, "Slow down", map[string]string{"Retry-After": start.Add(90 * time.Second).Format(http.TimeFormat)})}, []time.Duration{90 * time.Second}},
+		"429 with a date":                {[]fakegithub.Fault{limit(comments, 429, "Slow down", map[string]string{"Retry-After": start.Add(90 * time.Second).Format(http.TimeFormat)})}, []time.Duration{90*time.Second - apart}},
 		"again and again, twice as long": {[]fakegithub.Fault{limit(comments, 429, "x", nil), limit(comments, 429, "x", nil), limit(comments, 429, "x", nil)}, []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute}},
 		"a read as well":                 {[]fakegithub.Fault{limit("GET /user", 429, "x", map[string]string{"Retry-After": "3"})}, []time.Duration{3 * time.Second}},
 	} {
@@ -46,7 +47,12 @@ func TestLimitsAreWaitedFor(t *testing.T) {
 			if len(out.Warnings) > 0 || out.Keys[KeyComment] == "" {
 				t.Errorf("receipts %+v", out)
 			}
-			if d := cmp.Diff(w.clock.slept, c.slept); d != "" {
+			// The comment comes after the pull request, at a distance.
+			want := slices.Concat(c.slept, []time.Duration{apart})
+			if c.faults[0].Match == comments {
+				want = slices.Concat([]time.Duration{apart}, c.slept)
+			}
+			if d := cmp.Diff(w.clock.slept, want); d != "" {
 				t.Errorf("slept (-got +want):\n%s", d)
 			}
 			posts := 1
@@ -77,7 +83,7 @@ func TestLimitDoesNotBlockTheClient(t *testing.T) {
 	})
 	r := w.report("1 of 3")
 	w.AddToken(token, boss) // who may ask who it is, so that no request is refused
-	if out := got(h.Report(t.Context(), r))(t); len(out.Warnings) > 0 || len(w.clock.slept) > 0 {
+	if out := got(h.Report(t.Context(), r))(t); len(out.Warnings) > 0 || len(w.clock.slept) != 1 || w.clock.slept[0] != apart {
 		t.Errorf("warnings %q, slept %v", out.Warnings, w.clock.slept)
 	}
 }
@@ -93,7 +99,7 @@ func TestLimitBeyondTheDeadlineStops(t *testing.T) {
 	if !ok || stop.Reason != runner.RateLimit || !stop.Until.Equal(w.clock.at.Add(10*time.Minute)) {
 		t.Errorf("error %v", err)
 	}
-	if len(w.clock.slept) > 0 || w.count("POST /repos/octo/loop/issues/1/comments") != 1 {
+	if len(w.clock.slept) != 1 || w.clock.slept[0] != apart || w.count("POST /repos/octo/loop/issues/1/comments") != 1 {
 		t.Errorf("slept %v in vain, after %q", w.clock.slept, w.Requests())
 	}
 	if out.Keys[KeyPull] == "" {
