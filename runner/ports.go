@@ -66,6 +66,8 @@ type Transaction struct {
 type Snapshot struct {
 	Commit, Tree string
 	Left         []string // paths left out, each with its reason
+	Patch        []byte   // on Commit, for git apply: what of them is a person's to take or leave
+	Notes        []string // paths that are in it and that people should look at, each with its reason
 }
 
 // A MovedError says that the state branch is no longer where this session left

@@ -1,12 +1,10 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 
 	"github.com/go-git/go-billy/v5/osfs"
@@ -63,34 +61,17 @@ func demux(c *capability.List, r io.Reader) io.Reader {
 	return r
 }
 
-// unpack stores the pack that is read from r. This is the one place where the
-// git command line is used: it indexes a pack in a fifth of the memory and of
-// the time that go-git needs, which does it where there is no git. The command
-// reads no configuration but the private directory's, runs no hook, and speaks
-// to no remote, so that it needs no token.
+// unpack stores the pack that is read from r.
 func (s *store) unpack(ctx context.Context, r io.Reader) error {
-	git, err := exec.LookPath("git")
-	if err != nil {
+	_, err := s.git(ctx, r, "index-pack", "--stdin")
+	if errors.Is(err, errNoGit) {
 		to := filesystem.NewStorage(osfs.New(s.dir), cache.NewObjectLRUDefault())
-		if err := packfile.UpdateObjectStorage(to, r); err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
-			return fmt.Errorf("store what was fetched: %w", err)
+		if err = packfile.UpdateObjectStorage(to, r); errors.Is(err, packfile.ErrEmptyPackfile) {
+			err = nil
 		}
-		return s.packs.refresh()
 	}
-	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, git, "index-pack", "--stdin")
-	cmd.Env = []string{
-		"GIT_DIR=" + s.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME=/nonexistent", "LC_ALL=C",
-		"GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_0=core.hooksPath", "GIT_CONFIG_VALUE_0=/dev/null",
-		"GIT_CONFIG_KEY_1=core.fsmonitor", "GIT_CONFIG_VALUE_1=false",
-		"GIT_CONFIG_KEY_2=protocol.ext.allow", "GIT_CONFIG_VALUE_2=never",
-	}
-	cmd.Stdin, cmd.Stderr = r, &said
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("store what was fetched: %w: %s", err, strings.TrimSpace(said.String()))
+	if err != nil {
+		return fmt.Errorf("store what was fetched: %w", err)
 	}
 	return s.packs.refresh()
 }

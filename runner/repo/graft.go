@@ -8,6 +8,15 @@ import (
 
 // graft returns tree with files, by path, added or replaced.
 func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
+	wish := map[string]entry{}
+	for path, id := range files {
+		wish[path] = entry{mode: modeFile, id: id}
+	}
+	return s.overlay(tree, wish)
+}
+
+// overlay is graft with modes; an entry without one takes the file away.
+func (s *store) overlay(tree oid, files map[string]entry) (oid, error) {
 	es, err := s.tree(tree)
 	if err != nil {
 		return none, err
@@ -16,16 +25,18 @@ func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
 	for _, e := range es {
 		entries[e.name] = e
 	}
-	below := map[string]map[string]oid{}
-	for path, id := range files {
+	below := map[string]map[string]entry{}
+	for path, e := range files {
 		name, rest, deeper := strings.Cut(path, "/")
 		switch {
+		case !deeper && e.mode == 0:
+			delete(entries, name)
 		case !deeper:
-			entries[name] = entry{name, modeFile, id}
+			entries[name] = entry{name, e.mode, e.id}
 		case below[name] == nil:
-			below[name] = map[string]oid{rest: id}
+			below[name] = map[string]entry{rest: e}
 		default:
-			below[name][rest] = id
+			below[name][rest] = e
 		}
 	}
 	for name, files := range below {
@@ -33,10 +44,12 @@ func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
 		if e := entries[name]; e.mode == modeDir {
 			sub = e.id
 		}
-		if sub, err = s.graft(sub, files); err != nil {
+		if sub, err = s.overlay(sub, files); err != nil {
 			return none, err
 		}
-		entries[name] = entry{name, modeDir, sub}
+		if entries[name] = (entry{name, modeDir, sub}); sub == emptyTree {
+			delete(entries, name)
+		}
 	}
 	es = es[:0]
 	for _, e := range entries {

@@ -96,8 +96,8 @@ func TestLeftOut(t *testing.T) {
 		"big.bin: 100 MB; files over 100 MB cannot be pushed",
 		"deep/er/sly: the link leads out of the tree",
 		"deep/er/up: the link leads out of the tree",
-		"docs/ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8: it holds a GitHub token",
-		"key.pem: it holds a private key",
+		"docs/ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8: it holds a GitHub token (finding " + finding([]byte("ghp_"+"a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")) + ")",
+		"key.pem: it holds a private key (finding " + finding([]byte(key[:len("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx0u3sQv9aK7mPp2c")])) + ")",
 		"lib/.GIT: a nested repository; the files beside it are taken as they are",
 		"lib/.g\u200cit: a nested repository; the files beside it are taken as they are",
 		"lib/big.iso: 100 MB; files over 100 MB cannot be pushed",
@@ -119,6 +119,64 @@ func TestLeftOut(t *testing.T) {
 		if d := cmp.Diff(c, []string{".github/dependabot.yml", "a/b", "deep/er/ok", "new.js", "vendor/x/main.c"}); d != "" {
 			t.Errorf("changed, got and want:\n%s", d)
 		}
+	}
+}
+
+// TestLeftOutIsOffered takes the patch of what was left out to the tree that was
+// recorded, with git, and gets what the work tree held; secrets are not in it.
+func TestLeftOutIsOffered(t *testing.T) {
+	t.Parallel()
+	r, base := laid(t, map[string]string{".github/workflows/ci.yml": "on: push\n", ".github/workflows/old.yml": "on: push\n", "a.txt": "1\n"})
+	must(t, os.Remove(filepath.Join(r.Work(), ".github/workflows/old.yml")))
+	write(t, r.Work(), map[string]string{
+		".github/workflows/ci.yml": "on: schedule\n", ".github/workflows/with: colon.yml": "on: push\n\x00", "a.txt": "2\n",
+		".github/workflows/leak.yml": "token: ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8\n", ".gitmodules": "[submodule \"x\"]\n", "key": "AKIA" + "Q3EGZXCVBNMASDFG\n",
+		".gitattributes": "*.yml diff=evil -text\n",
+	})
+	s, err := r.Snapshot(t.Context(), base, "x")
+	must(t, err)
+	if len(s.Left) != 6 || strings.Contains(string(s.Patch), "ghp_") || strings.Contains(string(s.Patch), "a.txt") {
+		t.Errorf("left out %q, and offered:\n%s", s.Left, s.Patch)
+	}
+	dir := t.TempDir()
+	git(t, dir, "init", "-q")
+	must(t, r.Export(t.Context(), s.Tree, dir))
+	patch := filepath.Join(t.TempDir(), "p")
+	must(t, os.WriteFile(patch, s.Patch, 0o644))
+	git(t, dir, "apply", patch)
+	for name, want := range map[string]string{".github/workflows/ci.yml": "on: schedule\n", ".github/workflows/with: colon.yml": "on: push\n\x00", ".gitmodules": "[submodule \"x\"]\n", "a.txt": "2\n"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, ".github/workflows/old.yml")); err == nil {
+		t.Error("what was deleted is there")
+	}
+	if s, err := r.Snapshot(t.Context(), s.Commit, "x"); err != nil || len(s.Patch) == 0 {
+		t.Errorf("it is not offered again: %v", err)
+	}
+}
+
+// TestBigFilesAreTold looks at the sizes that GitHub warns of and refuses.
+func TestBigFilesAreTold(t *testing.T) {
+	t.Parallel()
+	r, base := laid(t, map[string]string{"a.txt": "1\n"})
+	for name, size := range map[string]int64{"warned.bin": heavy + 1, "fine.bin": heavy, "refused.bin": largest + 1} {
+		f, err := os.Create(filepath.Join(r.Work(), name))
+		must(t, err)
+		must(t, f.Truncate(size))
+		must(t, f.Close())
+	}
+	s, err := r.Snapshot(t.Context(), base, "x")
+	must(t, err)
+	if d := cmp.Diff(s.Notes, []string{"warned.bin: 50 MB; GitHub warns of files over 50 MB, and refuses those over 100 MB"}); d != "" {
+		t.Errorf("noted, got and want:\n%s", d)
+	}
+	if d := cmp.Diff(s.Left, []string{"refused.bin: 100 MB; files over 100 MB cannot be pushed"}); d != "" || len(s.Patch) > 0 {
+		t.Errorf("left out, got and want:\n%s", d)
+	}
+	if d := cmp.Diff(tree(t, r, s.Tree), []string{"a.txt 100644", "fine.bin 100644", "warned.bin 100644"}); d != "" {
+		t.Errorf("tree, got and want:\n%s", d)
 	}
 }
 

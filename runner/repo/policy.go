@@ -15,9 +15,9 @@ const largest = 100 << 20
 func owned(path string) string {
 	switch {
 	case within(path, ".github/workflows"):
-		return "the job's token cannot push workflows"
+		return notWorkflows
 	case strings.EqualFold(path, ".gitmodules"):
-		return "submodules are the owner's to change"
+		return notModules
 	}
 	return ""
 }

@@ -43,6 +43,16 @@ func TestSecretsAreFound(t *testing.T) {
 		"Slack":          "xoxb-" + "123456789012-Ab1Cd2Ef3Gh4Ij5Kl6Mn",
 		"npm":            "npm_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
 		"Stripe":         "sk_live_" + "a1B2c3D4e5F6g7H8i9J0k1L2",
+		"Stripe's hook":  "whsec_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6",
+		"GitLab":         "glpat-" + "a1B2c3D4e5F6g7H8i9J0",
+		"PyPI":           "pypi-AgEI" + "cHlwaS5vcmcCJGExYjJjM2Q0LWU1ZjYtNzg5MC1hYmNkLWVmMTIzNDU2Nzg5MA",
+		"Docker Hub":     "dckr_pat_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N",
+		"Hugging Face":   "hf_" + "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH",
+		"SendGrid":       "SG." + "a1B2c3D4e5F6g7H8i9J0k1.a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V",
+		"DigitalOcean":   "dop_v1_" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+		"Slack's hook":   "https://hooks.slack.com/services/T0A1B2C3D/B0A1B2C3D/" + "a1B2c3D4e5F6g7H8i9J0k1L2",
+		"Azure":          "AccountKey=" + strings.Repeat("aB3dE6gH9+", 8) + "aB3dE6==",
+		"a database":     "DATABASE_URL=postgres://app:" + "tr0ub4dor-and-3@db.example.com:5432/app",
 	} {
 		if s.find([]byte("before\n"+text+"\nafter"), nil) == "" {
 			t.Errorf("%s: %s passes", name, text)
@@ -52,17 +62,20 @@ func TestSecretsAreFound(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"nothing":         "hello world",
-		"a short value":   "a short value",
-		"class names":     ".sk-circle-fade-dot-animation-container { } task-force-one-two-three-four-five-six",
-		"a word":          "risk-assessmentassessmentassessment",
-		"placeholder":     "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-		"AWS' example":    "AKIAIOSFODNN7EXAMPLE",
-		"a public key":    "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
-		"talk of keys":    "if (text.includes('-----BEGIN PRIVATE KEY-----')) { throw new Error('no') }",
-		"a digest":        "sha512-" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("0123456789abcdef", 4))),
-		"a commit id":     "9725a20102bf4c3328821cd80aace4a667934635",
-		"an npm variable": "npm_config_registry npm_lifecycle_event_and_something_long_here",
+		"nothing":             "hello world",
+		"a short value":       "a short value",
+		"class names":         ".sk-circle-fade-dot-animation-container { } task-force-one-two-three-four-five-six",
+		"a word":              "risk-assessmentassessmentassessment",
+		"placeholder":         "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+		"AWS' example":        "AKIAIOSFODNN7EXAMPLE",
+		"a public key":        "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
+		"talk of keys":        "if (text.includes('-----BEGIN PRIVATE KEY-----')) { throw new Error('no') }",
+		"a digest":            "sha512-" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("0123456789abcdef", 4))),
+		"a local database":    "postgres://postgres:postgres@localhost:5432/app mysql://root:password@127.0.0.1/x redis://:secretsecret@cache/0",
+		"a database's form":   "postgres://user:${DB_PASSWORD}@db.example.com/app postgres://<user>:<password>@db.example.com",
+		"words that begin so": "hf_hub_download_and_something_else_of_it SG.something glpat- whsec_ dckr_pat_xxxxxxxxxxxxxxxxxxxxxxxx",
+		"a commit id":         "9725a20102bf4c3328821cd80aace4a667934635",
+		"an npm variable":     "npm_config_registry npm_lifecycle_event_and_something_long_here",
 	} {
 		if got := s.find([]byte(text), nil); got != "" {
 			t.Errorf("%s: %s", name, got)
@@ -82,5 +95,23 @@ func TestScrubTakesSecretsOut(t *testing.T) {
 		if want != "" && got != want || r.secrets.holds([]byte(got)) {
 			t.Errorf("%q became %q", in, got)
 		}
+	}
+}
+
+// A person lets a false alarm pass by its id, and never a value of the run.
+func TestFindingsArePassedByAPerson(t *testing.T) {
+	const key, value = "glpat-" + "a1B2c3D4e5F6g7H8i9J0", "the-token-of-this-run"
+	r := &Repo{secrets: newScanner([]string{value})}
+	said := r.secrets.find([]byte(key), nil)
+	_, id, ok := strings.Cut(strings.TrimSuffix(said, ")"), "(finding ")
+	if !ok || strings.Contains(said, key[:10]) {
+		t.Fatalf("it is said: %s", said)
+	}
+	r.Allow([]string{id})
+	if got := r.secrets.find([]byte("x = "+key), nil); got != "" {
+		t.Errorf("what a person let pass is found again: %s", got)
+	}
+	if r.secrets.find([]byte(key+" "+"glpat-"+"z9Y8x7W6v5U4t3S2r1Q0"), nil) == "" || r.secrets.find([]byte(key+value), nil) != "a secret of this run" {
+		t.Error("another one passes with it")
 	}
 }

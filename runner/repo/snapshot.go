@@ -36,7 +36,11 @@ func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Sna
 	if err != nil {
 		return runner.Snapshot{}, fmt.Errorf("record the work tree: %w", err)
 	}
-	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: left}, nil
+	patch, notes, err := r.tell(ctx, parent, tree, left)
+	if err != nil {
+		return runner.Snapshot{}, fmt.Errorf("record what was left out: %w", err)
+	}
+	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: left, Patch: patch, Notes: notes}, nil
 }
 
 // Tree names what would be recorded of the work tree as it is now: the same
