@@ -52,6 +52,7 @@ type config struct {
 	Isolation        string
 	PullRequest      string
 	ConfigFile       string
+	NotSecrets       []string // ids of findings
 	DryRun           bool
 	Off              bool // the switch that a person stops the loop with
 	LoopConfig       runner.LoopConfig
@@ -120,6 +121,7 @@ var inputs = []input{
 	{"feature-count", "auto", "auto, a number like 30, or a range like 20-50", "How many features a list that is drawn up may have, within 1 to 500; auto leaves it to the spec, up to 60 and for long ones to 200.", setCount},
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
+	{"not-secrets", "", "ids of findings, with commas", "False alarms of the search for secrets, by the ids that the log gives them, so that their files are committed; see docs/checkpoints.md.", setNotSecrets},
 	{"dry-run", "false", "true or false", "Say what a session would do, and write nothing: no branch, no pull request, no comment, no dispatch. A feature list that is not there yet is drawn up and shown.", truth(func(c *config, b bool) { c.DryRun = b })},
 	{"enabled", "true", "true, on, 1, false, off or 0", "The switch: when it is off no session starts, and the job is green and says so. Best set to a variable of the repository, see How to stop it.", setSwitch},
 	{"config", ".github/autonomous-loop.yml", "a path", "A file with these names as keys, read from the default branch only.", text(func(c *config) *string { return &c.ConfigFile })},
@@ -243,6 +245,17 @@ func setFallback(c *config, v string) error {
 			return errNot
 		}
 		c.Fallback = append(c.Fallback, name)
+	}
+	return nil
+}
+
+func setNotSecrets(c *config, v string) error {
+	for id := range strings.SplitSeq(v, ",") {
+		id = strings.TrimSpace(id)
+		if len(id) != 12 || strings.Trim(id, "0123456789abcdef") != "" {
+			return errNot
+		}
+		c.NotSecrets = append(c.NotSecrets, id)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,7 @@ func papers(ctx context.Context, r library, j *journal, v report.View) runner.Pa
 	add(&p.Upload, "result.json", result, resultErr)
 	add(&p.Upload, "report.html", html, htmlErr)
 	add(&p.Upload, "events.jsonl", events, eventsErr)
+	p.Upload = append(p.Upload, offered(v.Events)...)
 	add(&p.Upload, "transcript.jsonl", j.transcript.bytes(), nil)
 	return p
 }
@@ -112,6 +114,23 @@ func kept(dir string) []runner.File {
 		}
 		if data, err := os.ReadFile(filepath.Join(dir, e.name)); err == nil {
 			files = append(files, runner.File{Name: "browser/" + e.name, Data: data})
+		}
+	}
+	return files
+}
+
+// offered are the patches of what was left out, the last of each feature.
+func offered(events []runner.Event) []runner.File {
+	last := map[string][]byte{}
+	for _, e := range events {
+		if e.Step == "left-out" {
+			last[e.Feature] = e.Patch
+		}
+	}
+	var files []runner.File
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		if len(last[id]) > 0 {
+			files = append(files, runner.File{Name: "left-out/" + id + ".patch", Data: last[id]})
 		}
 	}
 	return files

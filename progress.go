@@ -97,6 +97,8 @@ func sentence(e runner.Event) string {
 		return fmt.Sprintf("%s: %s", e.Feature, e.Phase)
 	case "stuck":
 		return fmt.Sprintf("%s: %s", e.Feature, e.Text)
+	case "left-out":
+		return fmt.Sprintf("%s: left out of the commit: %s", e.Feature, e.Text)
 	case "verdict":
 		if e.Text == "" || e.Outcome == runner.Verified || e.Outcome == runner.Red {
 			return fmt.Sprintf("%s: %s", e.Feature, e.Outcome)

@@ -122,6 +122,7 @@ func openLoop(ctx context.Context, env environment, c config, p place, dir strin
 	if c, err = withFile(ctx, r, c.ConfigFile, lookup); err != nil {
 		return nil, runner.Found{}, c, usage(err)
 	}
+	r.Allow(c.NotSecrets)
 	return r, found, c, nil
 }
 

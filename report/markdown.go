@@ -64,6 +64,7 @@ func body(v View) string {
 	for _, f := range v.State.Features {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", mark(f, v.State), evidence(f, v), cell(f.Description, 90), f.Attempts, proof(f, v))
 	}
+	b.WriteString(leftOut(v))
 	for _, w := range append(down(v), r.Warnings...) {
 		fmt.Fprintf(&b, "\n> ⚠️ %s\n", inline(w))
 	}
@@ -83,6 +84,30 @@ func body(v View) string {
 	}
 	b.WriteString("</sub>\n")
 	return cut(b.String())
+}
+
+// leftOut names what of the features' work is not in their commits.
+func leftOut(v View) string {
+	var b strings.Builder
+	for _, f := range v.State.Features {
+		if len(f.Left) == 0 {
+			continue
+		}
+		if b.Len() == 0 {
+			b.WriteString("\n**Left out** of the commits, and of what was judged:\n\n")
+		}
+		for _, l := range f.Left {
+			fmt.Fprintf(&b, "- %s: %s\n", code(f.ID), inline(l))
+		}
+		if f.Offered {
+			where := fmt.Sprintf("`left-out/%s.patch` in the artifact", f.ID)
+			if f.Status == runner.Complete {
+				where += fmt.Sprintf(", and `evidence/%s/%s` on the state branch", f.ID, runner.LeftOutPatch)
+			}
+			fmt.Fprintf(&b, "  - what is yours to take or leave is a patch for `git apply`: %s\n", where)
+		}
+	}
+	return b.String()
 }
 
 // proof is what the last column says: how a feature was proved, or why it is

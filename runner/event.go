@@ -8,13 +8,14 @@ import "time"
 type Event struct {
 	Time    time.Time `json:"time"`
 	Session int       `json:"session"`
-	Step    string    `json:"step"` // initialize, blind, plan, planned, checkpoint, thrift, phase, stuck, verdict, complete, demoted, rollback, request, continue, wait, stop
+	Step    string    `json:"step"` // initialize, blind, plan, planned, checkpoint, thrift, phase, stuck, left-out, verdict, complete, demoted, rollback, request, continue, wait, stop
 	Feature string    `json:"feature,omitempty"`
 	Attempt int       `json:"attempt,omitempty"`
 	Phase   Phase     `json:"phase,omitempty"`
 	Repair  int       `json:"repair,omitempty"`
 	Outcome Outcome   `json:"outcome,omitempty"`
 	Text    string    `json:"text,omitempty"`
+	Patch   []byte    `json:"-"` // of left-out
 
 	Completed int   `json:"features_completed"`
 	Total     int   `json:"features_total"`

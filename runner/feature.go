@@ -80,6 +80,8 @@ type Progress struct {
 	Evidence     *Evidence     `json:"evidence,omitempty"`
 	Over         *Cap          `json:"over_budget,omitempty"`  // the budget of a feature that it has spent, when it was quarantined for that
 	Before       Cap           `json:"used_before,omitzero"`   // of the usage: before a person changed what it is to be
+	Left         []string      `json:"left_out,omitempty"`     // paths of its work that are not in its commits, with the reasons
+	Offered      bool          `json:"offered,omitempty"`      // of them there is a patch, [LeftOutPatch]
 	Former       []string      `json:"former_tests,omitempty"` // its own test files from before a person changed what it is to be: they may change with it
 }
 

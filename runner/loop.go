@@ -269,6 +269,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		if err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("record the work on %s: %w", w.Feature, err))
 		}
+		st = s.omitted(st, w, snap)
 		v, err := s.judge(ctx, st, w, snap)
 		if err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
@@ -311,7 +312,7 @@ func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Ve
 		v, err = s.Gates.Judge(ctx, c)
 		v.Usage = v.Usage.Plus(used)
 	}
-	return v, err
+	return snap.told(v), err
 }
 
 // conflict sets the feature aside whose spec and checks cannot both hold. To

@@ -73,6 +73,17 @@ func (r *Repo) offer(ctx context.Context, tree oid, left []string) ([]byte, erro
 	return patch, err
 }
 
+// told is what was left out as it may be told to people and pushed: a path may
+// hold a secret as well.
+func (r *Repo) told(left []string) []string {
+	for i, l := range left {
+		if _, why := leftOut(l); strings.HasPrefix(why, "it holds ") {
+			left[i] = r.Scrub(l)
+		}
+	}
+	return left
+}
+
 // leftOut takes apart what was left out and why. No reason holds a colon.
 func leftOut(l string) (path, why string) {
 	i := strings.LastIndex(l, ": ")

@@ -40,7 +40,7 @@ func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Sna
 	if err != nil {
 		return runner.Snapshot{}, fmt.Errorf("record what was left out: %w", err)
 	}
-	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: left, Patch: patch, Notes: notes}, nil
+	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: r.told(left), Patch: patch, Notes: notes}, nil
 }
 
 // Tree names what would be recorded of the work tree as it is now: the same
