@@ -39,6 +39,8 @@ RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
 COPY --from=build /usr/local/go /usr/local/go
 COPY --from=build /out/driver /opt/autonomous-loop/driver
 COPY --from=build /out/autonomous-loop /usr/local/bin/autonomous-loop
+# Under this name it is started once more when the job's steps are over.
+RUN ln -s autonomous-loop /usr/local/bin/autonomous-loop-post
 ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     AUTONOMOUS_LOOP_CHROMIUM=/usr/lib/chromium/chromium-headless-shell \
     AUTONOMOUS_LOOP_DRIVER=/opt/autonomous-loop/driver \

@@ -226,7 +226,7 @@ func inJob(ctx context.Context, env environment) (err error) {
 	if c.GitHubToken.reveal() == "" {
 		return usage(errors.New("input github-token: is not set; leave it out to use the job's own"))
 	}
-	ctx, cancel := softDeadline(ctx, env.now(), c.SessionMinutes)
+	ctx, cancel := softDeadline(ctx, env.now(), j.most(c.SessionMinutes))
 	defer cancel()
 	var res runner.LoopResult
 	why, err := "the loop is switched off (input enabled)", error(nil)
@@ -283,6 +283,17 @@ func (j *job) session(ctx context.Context, env environment, c config, p place) (
 	}
 	res, err := s.Run(ctx)
 	return res, errors.Join(err, s.Close())
+}
+
+// most is what a session may take of a job's time: what was asked for, but no
+// more than the job can have. GitHub ends a job of its own runners after six hours,
+// and a job's token after a day.
+func (j *job) most(asked time.Duration) time.Duration {
+	const spare = 15 * time.Minute // for what comes before the session, and after it
+	if j.getenv("RUNNER_ENVIRONMENT") == "github-hosted" {
+		return min(asked, 6*time.Hour-spare)
+	}
+	return min(asked, 24*time.Hour-spare)
 }
 
 // annotate shows an error where people look first.

@@ -243,14 +243,25 @@ func (c *chain) session(ctx context.Context, task childTask) (message, error) {
 	// The child puts its work in order when it is interrupted, so it gets time.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
+	// Of its own group, so that a terminal's signals reach it through us: once.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return message{}, errors.Join(err, to.Close())
 	}
 	if err := to.Close(); err != nil {
 		return message{}, err
 	}
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-c.env.leave.hurry:
+			_ = cmd.Process.Signal(syscall.SIGTERM) // the second: it hurries, too
+		case <-over:
+		}
+	}()
 	end, err := c.listen(from, cmd.Process)
 	waited := cmd.Wait()
+	close(over)
 	if end.End == nil {
 		end.Error = strings.TrimSpace(fmt.Sprintf("%v: %s", waited, lastLines(string(log.bytes()), 10)))
 	}

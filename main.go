@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -22,25 +23,33 @@ import (
 
 func main() {
 	sandbox.Main() // does not return where this process is a command's sandbox
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		s := <-signals
-		cancel(&runner.StopError{Reason: runner.Cancelled, Err: fmt.Errorf("got the signal %v", s)})
-	}()
+	beFirst()      // nor does this where it is the first of a container
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, stopping...)
+	patience := localFarewell
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		patience = farewell
+	}
+	ctx, leave := heed(context.Background(), signals, patience, onceTold(os.Getenv), func() { os.Exit(exitFailed) })
 	info, err := os.Stdout.Stat()
 	env := environment{
-		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
+		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, now: time.Now, leave: leave,
 		tty:       err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb",
 		transport: http.DefaultTransport, // with the proxy that the runner or the person has set
 	}
-	err = run(ctx, env, os.Args[1:])
+	if filepath.Base(os.Args[0]) == postName {
+		err = post(ctx, env)
+	} else {
+		err = run(ctx, env, os.Args[1:])
+	}
 	if err != nil && !errors.Is(err, errOff) {
 		tell(env, err)
 	}
 	os.Exit(exitCode(err)) // runs no defers: everything is closed by now
 }
+
+// stopping are the signals that end the program.
+var stopping = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 
 // tell says what went wrong, where people look.
 func tell(env environment, err error) {

@@ -79,6 +79,7 @@ type environment struct {
 	stderr io.Writer
 	now    func() time.Time
 	tty    bool
+	leave  leave
 
 	transport http.RoundTripper // to the model's provider
 }
@@ -228,14 +229,16 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace, c.LoopConfig.Look = p.trigger, grace, lookEvery(env.getenv)
+	c.LoopConfig.SessionTime = c.SessionMinutes
 	mem := memory.Open(memory.Options{
 		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
 		Scrub: r.Scrub,
 	})
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
-		Agent: agent.Open(agent.Options{Model: client, Price: client.Price, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
-		Loop:  c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
+		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
+		Cancelled: env.leave.cancelled, Hurry: env.leave.hurry,
+		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
 		Now: env.now, Notify: journal.take, Words: report.Record, Health: client.Health,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})

@@ -51,6 +51,9 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	if unclear, ok := errors.AsType[*UnclearError](err); ok {
 		return s.question(ctx, st, unclear)
 	}
+	if open, ok := errors.AsType[*openError](err); ok && s.Config.Mode != ContinueMode {
+		return s.shut(ctx, st, open.stop)
+	}
 	e := Ending{Stop, st.Status, ""}
 	var failure error
 	stop, limit := errors.AsType[*StopError](err)

@@ -25,6 +25,7 @@ type LoopConfig struct {
 	Trigger            Trigger
 	Grace              time.Duration // for putting in order what a limit interrupted
 	Look               time.Duration // between two looks whether a person has stopped the loop; 0: only before and after the work
+	SessionTime        time.Duration // that a session may take
 }
 
 // IdleSessions is how many sessions in a row may complete nothing before the

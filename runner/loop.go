@@ -34,6 +34,9 @@ type Session struct {
 	Spec    Spec
 	Unclear *UnclearError // what the spec leaves open, if that is too much to draw up a list from
 
+	Cancelled <-chan struct{} // closed when the run is told to end; nil: never
+	Hurry     <-chan struct{} // closed when there is no time left to put in order what that interrupted
+
 	Now    func() time.Time
 	Notify func(Event)                    // every transition, in order
 	Health func() []Breaker               // of the models, to be remembered; nil: nothing is
@@ -58,7 +61,7 @@ type Papers struct {
 // A session may die at any line. Whatever it had not saved never happened, and
 // the next session starts again from INITIALIZE.
 func (s *Session) Run(ctx context.Context) (LoopResult, error) {
-	tidy, cancel := withGrace(ctx, s.Config.Grace)
+	tidy, cancel := withGrace(ctx, s.Config.Grace, s.Hurry)
 	defer cancel()
 
 	// INITIALIZE
@@ -149,6 +152,9 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	}
 	if st.Status == Stopped && s.Config.Trigger != ByPerson {
 		return &StopError{Reason: st.Reason, Err: errors.New("the loop was stopped; a person has to start it again")}
+	}
+	if err := errors.Join(s.wanted(ctx, st), s.spun(st)); err != nil {
+		return err
 	}
 	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 && !s.changed(st) {
 		return nil // all that is left is to say so
@@ -421,6 +427,7 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 			end, why, failure = s.Config.end(st, err)
 		}
 	}
+	end, why = s.yielded(end, why)
 	st = st.obeyed(err).ended(end, why, s.Now()).held(err)
 	files := s.Papers(st, st.Result(end.Decision)).State
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
@@ -429,8 +436,12 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 		return st.Result(end.Decision), errors.Join(failure, err)
 	}
 	st, res, err := s.report(ctx, st, end.Decision)
-	if err == nil && end.Decision == Continue && s.Config.Mode == RunMode {
+	if err == nil && end.Decision == Continue && s.Config.Mode == RunMode && !s.cancelled() {
 		err = s.ask(ctx, st, &res)
+	}
+	if end.Decision == Continue && s.cancelled() {
+		revoked, saved := s.revoke(ctx, st, res)
+		return revoked, errors.Join(failure, err, saved)
 	}
 	s.notify(st, Event{Step: string(end.Decision), Text: why})
 	return res, errors.Join(failure, err)

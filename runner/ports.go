@@ -202,6 +202,12 @@ type Forge interface {
 	// session is at work, beside Ask, and costs little where nothing changed.
 	Stopped(ctx context.Context, st State) (Halt, error)
 
+	// Cancelled says whether a person cancelled what a loop hangs on that goes
+	// on no more: the owner's run, or that of the successor. What the forge
+	// itself ended, because its time was up or another run took its place, does
+	// not count.
+	Cancelled(ctx context.Context, h Hold) (bool, error)
+
 	// Upload keeps files for people to download, under a name that no other
 	// upload has, and returns its receipt.
 	Upload(ctx context.Context, name string, files []File) (string, error)

@@ -141,6 +141,7 @@ type Spent struct {
 type SessionRecord struct {
 	Number    int       `json:"number"`
 	Run       string    `json:"run"`
+	Attempt   int       `json:"attempt,omitempty"` // of the run
 	Begun     time.Time `json:"begun"`
 	Ended     time.Time `json:"ended,omitzero"` // zero: it crashed, or is still at work
 	Completed []string  `json:"completed,omitempty"`
@@ -167,7 +168,7 @@ func (st State) claimed(o Owner, c LoopConfig) State {
 	st.Status, st.Reason, st.Why, st.Until = Running, "", "", time.Time{}
 	st.Spent.Sessions++
 	st.Idle++
-	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Begun: o.Claimed})
+	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Attempt: o.Attempt, Begun: o.Claimed})
 	return st.point(SessionStart, "", o.Claimed)
 }
 

@@ -462,6 +462,11 @@ func (w *world) Over(_ context.Context, o Owner) (bool, error) {
 	return w.remote.over[o.Run], nil
 }
 
+func (w *world) Cancelled(context.Context, Hold) (bool, error) {
+	w.step()
+	return false, nil
+}
+
 func (w *world) Upload(context.Context, string, []File) (string, error) {
 	w.step()
 	return "1", nil

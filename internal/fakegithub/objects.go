@@ -208,7 +208,7 @@ func (c *call) runObject(r *Run, attempt int) object {
 		"url": url, "html_url": c.runLink(r), "jobs_url": url + "/jobs", "logs_url": url + "/logs", "check_suite_url": url + "/check-suite",
 		"cancel_url": url + "/cancel", "rerun_url": url + "/rerun", "artifacts_url": url + "/artifacts",
 		"workflow_url": fmt.Sprintf("%s/repos/%s/actions/workflows/%d", c.base, c.repo.name, c.repo.flows[r.Workflow]),
-		"created_at":   stamp(r.Created), "updated_at": stamp(r.Created), "run_started_at": stamp(r.Created),
+		"created_at":   stamp(r.Created), "updated_at": stamp(r.Updated), "run_started_at": stamp(r.Created),
 	}
 }
 

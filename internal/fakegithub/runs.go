@@ -31,6 +31,7 @@ type Run struct {
 	Comment    *Comment // of an issue_comment
 	Actor      *Actor
 	Created    time.Time
+	Updated    time.Time
 }
 
 func (s *Server) start(r *repo, f *flow, event, branch string, a *Actor, inputs map[string]string) *Run {
@@ -42,7 +43,7 @@ func (s *Server) start(r *repo, f *flow, event, branch string, a *Actor, inputs 
 	}
 	run := &Run{
 		ID: s.id(), Number: n, Attempt: 1, Repo: r.name, Workflow: f.path, Name: f.name, Title: f.title(event, inputs),
-		Event: event, Branch: branch, SHA: r.tip(branch), Status: "queued", Inputs: inputs, Actor: a, Created: s.now(),
+		Event: event, Branch: branch, SHA: r.tip(branch), Status: "queued", Inputs: inputs, Actor: a, Created: s.now(), Updated: s.now(),
 	}
 	s.runs = append(s.runs, run)
 	return run
@@ -107,7 +108,15 @@ func (s *Server) SetRun(id int64, status, conclusion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.run(id)
-	r.Status, r.Conclusion = status, conclusion
+	r.Status, r.Conclusion, r.Updated = status, conclusion, s.now()
+}
+
+// Age makes everything about a run that much older.
+func (s *Server) Age(id int64, by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.run(id)
+	r.Created, r.Updated = r.Created.Add(-by), r.Updated.Add(-by)
 }
 
 // Rerun begins another attempt of a run.
@@ -263,7 +272,7 @@ func (s *Server) cancelRun(c *call) {
 	case r.Status == "completed":
 		refuse(c.w, http.StatusConflict, "Cannot cancel a workflow run that is completed.")
 	default:
-		r.Status, r.Conclusion = "completed", "cancelled"
+		r.Status, r.Conclusion, r.Updated = "completed", "cancelled", s.now()
 		s.edit("%s: run %d cancelled by %s", c.repo.name, r.Number, c.actor.Login)
 		c.answer(http.StatusAccepted, object{})
 	}

@@ -43,7 +43,7 @@ func (h *Hub) Continue(ctx context.Context, s runner.Successor) (string, error) 
 	if h.workflow == "" {
 		return "", fmt.Errorf("ask for the next session: no workflow is named that could be dispatched")
 	}
-	name := fmt.Sprintf("loop %s#%d", s.Lineage, s.Serial)
+	name := runName(s)
 	var branch string
 	url, err := ensure(ctx, h,
 		func(ctx context.Context) (string, bool, error) {

@@ -62,6 +62,10 @@ func (f *Folder) Over(_ context.Context, o runner.Owner) (bool, error) {
 	return !f.opts.Alive(pid, start), nil
 }
 
+// Cancelled is never so: a process that is told to end says so itself, and one
+// that was killed was not cancelled.
+func (f *Folder) Cancelled(context.Context, runner.Hold) (bool, error) { return false, nil }
+
 // Upload keeps files in a directory and returns its path.
 func (f *Folder) Upload(_ context.Context, name string, files []runner.File) (string, error) {
 	files, err := checkFiles(files)
