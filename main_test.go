@@ -12,5 +12,5 @@ import (
 // helper, for the program.
 func TestMain(m *testing.M) {
 	sandbox.Main()
-	testscript.Main(m, map[string]func(){"autonomous-loop": main, postName: main})
+	testscript.Main(m, map[string]func(){"autonomous-loop": main, postName: main, "first-orphans": asFirstOrphans, "first-unburied": unburied})
 }

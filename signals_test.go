@@ -30,6 +30,8 @@ type workplace struct {
 	bin  string // directory of the binary under its names
 	held atomic.Pointer[string]
 	jobs int
+
+	contained bool // steps run as process 1 of a namespace
 }
 
 func newWorkplace(t *testing.T, workflow string) *workplace {
@@ -118,7 +120,11 @@ func (w *workplace) step(run int64, name string, env ...string) *step {
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "event.json"), w.Event(run), 0o600)); err != nil {
 		w.t.Fatal(err)
 	}
-	s := &step{exec.CommandContext(w.t.Context(), filepath.Join(w.bin, name)), &lockedBuffer{}, make(chan struct{}), w.t, filepath.Join(dir, "state"), filepath.Join(dir, "output")}
+	cmd := exec.CommandContext(w.t.Context(), filepath.Join(w.bin, name))
+	if w.contained {
+		cmd = contained(w.t, name)
+	}
+	s := &step{cmd, &lockedBuffer{}, make(chan struct{}), w.t, filepath.Join(dir, "state"), filepath.Join(dir, "output")}
 	s.Stdout, s.Stderr = s.out, s.out
 	s.Env = append(w.Env(w.url, run), "PATH="+os.Getenv("PATH"), "HOME="+dir, "TMPDIR="+os.TempDir(), "INPUT_GITHUB-TOKEN="+jobToken,
 		"GITHUB_EVENT_PATH="+filepath.Join(dir, "event.json"), "GITHUB_STATE="+s.state, "GITHUB_OUTPUT="+s.output, "GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary.md"),
@@ -235,19 +241,26 @@ func TestSignals(t *testing.T) {
 	}{
 		"a call of the model hangs": {
 			"-- greet-001/1/implement/1 read_file page.js --", "-- greet-001/1/implement/1 sleep 10m --\n-- greet-001/1/implement/1 read_file page.js --", nil,
-			func(_ *workplace, s *step) { s.says(s.test, "greet-001: implement") }, []syscall.Signal{syscall.SIGINT}, true, runner.Implement, true,
+			func(_ *workplace, s *step) { s.says(s.test, "greet-001: implement") },
+			[]syscall.Signal{syscall.SIGINT},
+			true, runner.Implement, true,
 		},
 		"a command runs that heeds no signal": {
 			"-- greet-001/1/implement/1 read_file page.js --", "-- greet-001/1/implement/1 shell --\ntrap '' INT TERM; echo kept > kept.txt; sleep 471101\n", nil,
 			func(_ *workplace, s *step) {
 				s.until(s.test, "runs the command", func() bool { return running("sleep 471101") })
-			}, []syscall.Signal{syscall.SIGINT}, true, runner.Implement, false,
+			},
+			[]syscall.Signal{syscall.SIGINT},
+			true, runner.Implement, false,
 		},
 		"the gates wait for the application, beside the browser": {
-			verify, verify, []string{"INPUT_START=sleep 471102; node server.js"},
+			verify, verify,
+			[]string{"INPUT_START=sleep 471102; node server.js"},
 			func(_ *workplace, s *step) {
 				s.until(s.test, "starts the application", func() bool { return running("sleep 471102") && running("headless-shell") })
-			}, []syscall.Signal{syscall.SIGTERM}, true, runner.Tests, false,
+			},
+			[]syscall.Signal{syscall.SIGTERM},
+			true, runner.Tests, false,
 		},
 		"a push hangs": {
 			tests, tests, nil,
@@ -256,7 +269,9 @@ func TestSignals(t *testing.T) {
 				path := "git-receive-pack"
 				w.held.Store(&path)
 				s.until(s.test, "works on the tests", func() bool { return strings.Contains(string(s.out.bytes()), "red") })
-			}, []syscall.Signal{syscall.SIGINT}, false, runner.Tests, true,
+			},
+			[]syscall.Signal{syscall.SIGINT},
+			false, runner.Tests, true,
 		},
 		"twice": {
 			"-- greet-001/1/implement/1 read_file page.js --", "-- greet-001/1/implement/1 sleep 10m --\n-- greet-001/1/implement/1 read_file page.js --", nil,
@@ -264,7 +279,9 @@ func TestSignals(t *testing.T) {
 				s.says(s.test, "greet-001: implement")
 				path := "git-receive-pack"
 				w.held.Store(&path)
-			}, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, false, runner.Implement, false,
+			},
+			[]syscall.Signal{syscall.SIGINT, syscall.SIGINT},
+			false, runner.Implement, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
