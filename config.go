@@ -34,6 +34,7 @@ type config struct {
 	BaseURL          string
 	API              string
 	ReasoningEffort  string
+	Images           string
 	Edit             string
 	Prices           string
 	ContextWindow    int
@@ -86,6 +87,7 @@ var inputs = []input{
 	{"base-url", "https://api.openai.com/v1", "an http or https URL", "Any endpoint that speaks OpenAI's protocol, see docs/models.md.", setURL},
 	{"api", "auto", "auto, chat or responses", "Which of the protocol's two APIs is used; auto finds out.", oneOf(func(c *config) *string { return &c.API }, "auto", "chat", "responses")},
 	{"reasoning-effort", "", "none, minimal, low, medium or high", "Passed on to models that know it.", oneOf(func(c *config) *string { return &c.ReasoningEffort }, "none", "minimal", "low", "medium", "high")},
+	{"images", "auto", "auto, on or off", "Whether the model is shown pictures: the browser's screenshots, and files that it reads; auto goes by its name, see docs/models.md.", oneOf(func(c *config) *string { return &c.Images }, "auto", "on", "off")},
 	{"edit", "auto", "auto, replace or patch", "How the model changes parts of files: by old and new text, or by patches; auto gives patches to the GPT family.", oneOf(func(c *config) *string { return &c.Edit }, "auto", "replace", "patch")},
 	{"prices", "", "JSON", "Dollars per million tokens by model: {\"name\":{\"input\":1,\"cached\":0.1,\"output\":4}}. An unknown model is priced high, and that is said; see docs/money.md.", text(func(c *config) *string { return &c.Prices })},
 	{"context-window", "128000", "a number from 8000 to 10000000", "Tokens that the model can hold.", number(8000, 10_000_000, func(c *config, n int) { c.ContextWindow = n })},

@@ -78,6 +78,43 @@ func TestNoModelIsAskedBeforeItsTime(t *testing.T) {
 	}
 }
 
+// What one session found out about the endpoint the next one begins with.
+func TestTheNextSessionKnowsTheEndpoint(t *testing.T) {
+	var asked []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		if strings.HasSuffix(r.URL.Path, "/responses") {
+			_, _ = w.Write([]byte(`{"error":{"message":"input is required"}}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"error":{"message":"Function tools with reasoning_effort are not supported for m in /v1/chat/completions. To use function tools, use /v1/responses."}}`))
+	}))
+	defer srv.Close()
+	c, err := parseConfig(lookupIn(map[string]string{"model": "m", "base-url": srv.URL + "/v1", "api-key": "k"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := runner.Found{}
+	for n := range 2 {
+		asked = nil
+		var s session
+		chain, err := s.models(t.Context(), environment{now: time.Now}, c, runner.ByChain, found, func(runner.Event) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 2 - n; len(asked) != want || asked[len(asked)-1] != "/v1/responses" {
+			t.Errorf("session %d asked %v", n+1, asked)
+		}
+		state, list, err := runner.Encode(runner.State{Schema: runner.Schema, Loop: "main", Lineage: "l1", Serial: 4, Status: runner.Waiting, Endpoints: chain.Known()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = runner.Found{State: state, List: list}
+	}
+}
+
 func TestFallbackModelsAreNames(t *testing.T) {
 	for value, says := range map[string]string{
 		"a,,b":     "input fallback-model",

@@ -60,6 +60,9 @@ type session struct {
 	runner.Session
 	close []func() error
 	rung  string
+
+	cacheKey  string // of all that the loop asks
+	endpoints []runner.Endpoint
 }
 
 func (s *session) Close() error {
@@ -175,11 +178,13 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	warm(ctx, box, r, p.seeds, notify, env.now)
+	s.cacheKey = runner.Hash([]byte(p.remote + " " + c.Loop))[:32]
 	client, err := s.models(ctx, env, c, p.trigger, found, notify)
 	if err != nil {
 		return nil, err
 	}
 	var reviewer check.Reviewer
+	learned := client.Known
 	if c.ReviewModel != "" {
 		second := c
 		second.Model, second.Script = c.ReviewModel, c.ReviewScript
@@ -191,6 +196,12 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 			return nil, fmt.Errorf("input review-model: %w", err)
 		}
 		reviewer = review
+		learned = func() []runner.Endpoint {
+			if e, ok := review.Known(); ok {
+				return append(client.Known(), e)
+			}
+			return client.Known()
+		}
 	}
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
@@ -236,10 +247,10 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	})
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
-		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
+		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Sees: client.Sees, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
 		Cancelled: env.leave.cancelled, Hurry: env.leave.hurry,
 		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
-		Now: env.now, Notify: journal.take, Words: report.Record, Health: client.Health,
+		Now: env.now, Notify: journal.take, Words: report.Record, Health: client.Health, Known: learned,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
 			p.Upload = append(p.Upload, kept(filepath.Join(dir, "pages"))...)
@@ -335,6 +346,7 @@ func (s *session) models(ctx context.Context, env environment, c config, trigger
 	if found.State != nil {
 		known, _ = runner.Decode(found.State, found.List) // what is wrong with it the session says
 	}
+	s.endpoints = known.Endpoints
 	now := env.now()
 	if trigger == runner.ByPerson { // who may have mended what was broken
 		for i := range known.Models {
@@ -372,7 +384,7 @@ func (s *session) model(env environment, c config, log func(string)) (*model.Cli
 	}
 	o := model.Options{
 		Name: c.Model, Key: c.APIKey.reveal(), BaseURL: c.BaseURL, API: model.API(c.API), Window: c.ContextWindow, ReasoningEffort: c.ReasoningEffort,
-		Prices: prices, Sleep: sleep, Now: env.now, Rand: rand.Float64, Log: log, Transport: env.transport,
+		Prices: prices, Images: c.Images, CacheKey: s.cacheKey, Known: s.endpoints, Sleep: sleep, Now: env.now, Rand: rand.Float64, Log: log, Transport: env.transport,
 	}
 	if c.Script != "" {
 		data, err := os.ReadFile(c.Script)

@@ -43,6 +43,9 @@ func TestSessionsWaitForTheTimeThatWasNamed(t *testing.T) {
 				Now:    func() time.Time { w.clock = w.clock.Add(time.Second); return w.clock },
 				Notify: func(e Event) { said = e.Text },
 				Health: func() []Breaker { return []Breaker{breaker} },
+				Known: func() []Endpoint {
+					return []Endpoint{{Model: "m", Endpoint: "e", API: "responses", Refused: []string{"images"}}}
+				},
 				Papers: func(State, LoopResult) Papers { return Papers{} },
 			}
 			res, err := s.Run(ctx)
@@ -62,6 +65,9 @@ func TestSessionsWaitForTheTimeThatWasNamed(t *testing.T) {
 		}
 		if len(st.Models) != 1 || st.Models[0] != breaker || len(w.remote.asked) != 0 {
 			t.Errorf("models %+v, asked for %v", st.Models, w.remote.asked)
+		}
+		if len(st.Endpoints) != 1 || st.Endpoints[0].API != "responses" || len(st.Endpoints[0].Refused) != 1 {
+			t.Errorf("endpoints %+v", st.Endpoints)
 		}
 		for _, trigger := range []Trigger{ByClock, ByEvent, ByChain} {
 			early, res, said, err := run(trigger)

@@ -17,6 +17,9 @@ func (s *Session) save(ctx context.Context, st State, message string, files ...F
 	if s.Health != nil {
 		st.Models = s.Health()
 	}
+	if s.Known != nil {
+		st.Endpoints = s.Known()
+	}
 	return s.put(ctx, st, message, files...)
 }
 

@@ -40,6 +40,7 @@ type Session struct {
 	Now    func() time.Time
 	Notify func(Event)                    // every transition, in order
 	Health func() []Breaker               // of the models, to be remembered; nil: nothing is
+	Known  func() []Endpoint              // about the models' endpoints, likewise
 	Papers func(State, LoopResult) Papers // what people and the next session read
 	Words  func(Record) []byte            // a record of evidence for people, in Markdown; nil: none is kept
 }

@@ -35,6 +35,7 @@ type State struct {
 	Spent     Spent             `json:"spent"`
 	Until     time.Time         `json:"until,omitzero"` // no session asks a model before it, unless a person starts it
 	Models    []Breaker         `json:"models,omitempty"`
+	Endpoints []Endpoint        `json:"endpoints,omitempty"`
 	Idle      int               `json:"idle_sessions"` // sessions in a row that completed nothing
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`

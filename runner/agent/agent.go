@@ -29,6 +29,9 @@ type Options struct {
 	// not known beforehand; a cost budget then binds one call late.
 	Price func(in, out int) runner.Money
 
+	// Sees says whether the model is shown pictures; nil: it is not.
+	Sees func() bool
+
 	// Similar is what helped against an error like this one, as text for the
 	// model, "" if nothing is known; it may be nil.
 	Similar func(ctx context.Context, err string) string
@@ -149,6 +152,9 @@ func size(msgs []Message) int {
 		n += message + len(m.Content)
 		for _, c := range m.Calls {
 			n += call + len(c.Name) + len(c.Args)
+		}
+		for _, i := range m.Images {
+			n += 3 * i.Tokens()
 		}
 		if m.Echo != nil {
 			for _, raw := range m.Echo.Raw {

@@ -89,7 +89,7 @@ func (p *phase) names() []string {
 // appends a result for every one of them, also for those that were not run
 // because one before them ended the phase.
 func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error) {
-	results := make([]string, len(calls))
+	results, pictures := make([]string, len(calls)), make([][]Image, len(calls))
 	steps := make([]step, len(calls))
 	for i := 0; i < len(calls); {
 		j := i
@@ -101,7 +101,7 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 			results[i] = Failed + "not run: the phase had ended"
 			j = i + 1
 		case j > i:
-			if err := p.useAll(ctx, calls[i:j], results[i:j]); err != nil {
+			if err := p.useAll(ctx, calls[i:j], results[i:j], pictures[i:j]); err != nil {
 				return false, err
 			}
 		case c.problem != "":
@@ -117,7 +117,7 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 			results[i] = fmt.Sprintf("%snot done: the budget is nearly spent. Only %s, %s and %s are still done.", Failed, noteTool, verifyTool, giveUpTool)
 			j = i + 1
 		default:
-			if results[i], err = p.use(ctx, c.Call); err != nil {
+			if results[i], pictures[i], err = p.use(ctx, c.Call); err != nil {
 				return false, err
 			}
 			steps[i].Failed = strings.HasPrefix(results[i], Failed)
@@ -128,6 +128,7 @@ func (p *phase) perform(ctx context.Context, calls []wish) (over bool, err error
 		i = j
 	}
 	p.answer(ctx, calls, results, steps, &over)
+	p.show(calls, pictures)
 	return over, nil
 }
 
@@ -177,7 +178,7 @@ func anyFailed(results []string) bool {
 	return false
 }
 
-func (p *phase) useAll(ctx context.Context, calls []wish, results []string) error {
+func (p *phase) useAll(ctx context.Context, calls []wish, results []string, pictures [][]Image) error {
 	errs := make([]error, len(calls))
 	var wg sync.WaitGroup
 	free := make(chan struct{}, atOnce)
@@ -185,7 +186,7 @@ func (p *phase) useAll(ctx context.Context, calls []wish, results []string) erro
 		free <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-free }()
-			results[i], errs[i] = p.use(ctx, c.Call)
+			results[i], pictures[i], errs[i] = p.use(ctx, c.Call)
 		})
 	}
 	wg.Wait()
@@ -194,18 +195,22 @@ func (p *phase) useAll(ctx context.Context, calls []wish, results []string) erro
 
 // use performs one call of the toolbox. A tool that panics is a bug of ours,
 // and must not take the session's state with it.
-func (p *phase) use(ctx context.Context, c Call) (result string, err error) {
+func (p *phase) use(ctx context.Context, c Call) (result string, pictures []Image, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("tool %s panicked: %v\n%s", c.Name, v, clip(string(debug.Stack()), 4000))
 		}
 	}()
-	result, err = p.a.o.Tools.Use(ctx, c, Permit{Phase: p.t.Phase, View: p.a.views})
+	permit := Permit{Phase: p.t.Phase, View: p.a.views}
+	if see := p.a.o.Sees; see != nil && see() {
+		permit.Show = func(i Image) { pictures = append(pictures, i) }
+	}
+	result, err = p.a.o.Tools.Use(ctx, c, permit)
 	switch {
 	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
+		return "", nil, context.Cause(ctx)
 	case err != nil:
-		return "", fmt.Errorf("tool %s: %w", c.Name, err)
+		return "", nil, fmt.Errorf("tool %s: %w", c.Name, err)
 	}
-	return clip(strings.ToValidUTF8(result, "\uFFFD"), mostResult), nil
+	return clip(strings.ToValidUTF8(result, "\uFFFD"), mostResult), pictures, nil
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"slices"
 )
 
 // Bands are where, in percent of the model's window, something is done about a
@@ -55,7 +54,7 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 			}
 		}
 	}
-	out = slices.Clone(msgs)
+	out, freed = dim(msgs, min(keep, keepPictures))
 	for _, i := range results[:max(0, len(results)-keep)] {
 		c := calls[msgs[i].CallID]
 		switch c.Name {
@@ -78,6 +77,9 @@ func mask(msgs []Message, keep int) (out []Message, freed int) {
 // the provider's cache and waits.
 func (p *phase) makeRoom(ctx context.Context) error {
 	window, bands := p.window(), p.a.o.Bands
+	if laden(p.c.msgs) {
+		p.masked(dim(p.c.msgs, keepPictures))
+	}
 	if window <= 0 {
 		return nil
 	}

@@ -157,9 +157,9 @@ func (s *script) masked(before, now []Message) {
 	s.t.Helper()
 	s.masks++
 	for i := range before {
-		if i < len(now) && now[i].Role == Result && strings.Contains(now[i].Content, "dropped to save room") {
+		if i < len(now) && (now[i].Role == Result || len(before[i].Images) > 0) && strings.Contains(now[i].Content, "dropped to save room") {
 			before = append([]Message(nil), before...)
-			before[i].Content = now[i].Content
+			before[i].Content, before[i].Images = now[i].Content, nil
 		}
 	}
 	if d := cmp.Diff(now[:len(before)], before); d != "" {
@@ -183,9 +183,12 @@ func (s *script) results() []string {
 
 // A box is the [Toolbox] of the tests. A tool without a function fails the test.
 type box struct {
-	t    testing.TB
-	use  map[string]func(context.Context, Call) string
-	err  error
+	t   testing.TB
+	use map[string]func(context.Context, Call) string
+	err error
+
+	picture Image // what every path that ends in .png shows
+
 	mu   sync.Mutex
 	used []string // name and arguments, in the order in which they began
 }
@@ -206,7 +209,7 @@ func (b *box) Specs() []ToolSpec {
 	}
 }
 
-func (b *box) Use(ctx context.Context, c Call, _ Permit) (string, error) {
+func (b *box) Use(ctx context.Context, c Call, p Permit) (string, error) {
 	b.mu.Lock()
 	b.used = append(b.used, c.Name+" "+c.Args)
 	b.mu.Unlock()
@@ -217,6 +220,9 @@ func (b *box) Use(ctx context.Context, c Call, _ Permit) (string, error) {
 	if !ok {
 		b.t.Errorf("unexpected call of %s", c.Name)
 		return Failed + "unexpected", nil
+	}
+	if p.Show != nil && strings.HasSuffix(c.Args, `.png"}`) {
+		p.Show(b.picture)
 	}
 	return f(ctx, c), nil
 }

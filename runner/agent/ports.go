@@ -50,7 +50,20 @@ type Message struct {
 	Calls   []Call // of an assistant message
 	CallID  string // of a tool message: which call it answers
 	Echo    *Echo  // of an assistant message: what came with the reply; nil if nothing
+
+	Images []Image // of a user message: pictures that tools have shown
 }
+
+// An Image is a picture for a model that sees pictures.
+type Image struct {
+	Media         string // image/png, image/jpeg or image/webp
+	Data          string // the file's bytes
+	Width, Height int
+}
+
+// Tokens is about what a picture takes of the window, rather more than less:
+// providers go by its size in pixels, each in its own way.
+func (i Image) Tokens() int { return 85 + i.Width*i.Height/750 }
 
 // An Echo is what a provider wants to see again with its own reply: thought
 // signatures, reasoning details, encrypted reasoning. It is handed back with
@@ -133,6 +146,10 @@ type Permit struct {
 	// View is another number whenever results that were given before may not be
 	// in the conversation any more.
 	View int
+
+	// Show hands the model a picture along with the result; nil where it sees
+	// none. It may be called while the call is performed.
+	Show func(Image)
 }
 
 // Phase is the runner's, named here for toolboxes.

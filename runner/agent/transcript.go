@@ -45,6 +45,7 @@ type line struct {
 	Content string       `json:"content,omitempty"`
 	Calls   []Call       `json:"calls,omitempty"`
 	CallID  string       `json:"call_id,omitempty"`
+	Images  []string     `json:"images,omitempty"` // what they are
 	Tokens  int64        `json:"tokens,omitempty"` // of the phase so far
 
 	Used *runner.Usage `json:"used,omitempty"` // of an assistant message: by the call that it came from
@@ -64,7 +65,7 @@ func (p *phase) record(m Message) {
 	}
 	l := line{
 		Feature: p.t.Feature.ID, Attempt: p.t.Attempt, Phase: p.t.Phase, Repair: p.t.Repair, Turn: p.turn,
-		Role: m.Role, Content: m.Content, Calls: m.Calls, CallID: m.CallID, Tokens: p.claim.Usage.Tokens,
+		Role: m.Role, Content: m.Content, Calls: m.Calls, CallID: m.CallID, Images: captions(m.Images), Tokens: p.claim.Usage.Tokens,
 	}
 	if m.Role == Assistant {
 		l.Used = &p.used

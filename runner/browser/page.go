@@ -32,6 +32,7 @@ type Page struct {
 	session *session // nil: not open
 	told    int      // how many console entries the agent has seen
 	shots   int
+	shot    []byte // by the last action
 	record  recording
 }
 
@@ -76,6 +77,7 @@ func (p *Page) close() {
 func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.shot = nil
 	if a.Action == "close" {
 		p.close()
 		return "closed", nil
@@ -117,7 +119,8 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 		}
 	}
 	if a.Action == "screenshot" && err == nil {
-		out, err = p.keep([]byte(out))
+		p.shot = []byte(out)
+		out, err = p.keep(p.shot)
 	}
 	switch {
 	case err == nil:
@@ -133,6 +136,13 @@ func (p *Page) Do(ctx context.Context, a Action) (string, error) {
 		return "error: the page gives " + err.Error() + " and was closed", nil
 	}
 	return "error: " + brief(err) + p.news(a), nil
+}
+
+// Shot is the picture that the last action took, a PNG; nil if it took none.
+func (p *Page) Shot() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shot
 }
 
 // news is what the page has complained about since the agent last heard of it.

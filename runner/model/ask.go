@@ -17,7 +17,11 @@ import (
 func (c *Client) once(ctx context.Context, r agent.Request, how manner, plain bool) (agent.Reply, *fault) {
 	ctx, w := watch(ctx, c.first, c.idle, c.whole, c.late)
 	defer w.stop()
-	x := &exchange{watch: w, messages: c.written(r.Messages, c.form(how)), plain: plain}
+	form := c.form(how)
+	x := &exchange{watch: w, messages: c.written(r.Messages, form), heavier: form.heavier(r.Messages), plain: plain}
+	if how.keyed && c.key != "" {
+		x.more = quote([]byte(`,"prompt_cache_key":`), c.key)
+	}
 
 	var a answer
 	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), w, r, how, plain, &a)
@@ -28,7 +32,7 @@ func (c *Client) once(ctx context.Context, r agent.Request, how manner, plain bo
 	// Whoever ended after the finish reason has said all there is to say.
 	f := c.fault(x, a.finish, err)
 	if f == nil || a.usage != nil || a.bytes > 0 || f.kind == cut && x.status == 200 {
-		reply.Usage, reply.Prompt = c.charge(a.usage, x.sent, a.bytes)
+		reply.Usage, reply.Prompt = c.charge(a.usage, x.sent-x.heavier, a.bytes)
 	}
 	if f != nil && f.filtered {
 		reply.Finish = agent.FinishFilter
@@ -149,7 +153,8 @@ func history(r agent.Request) (turn int, taken map[string]bool) {
 // notice says once when the server seems to have dropped part of the
 // conversation. Ollama does so silently beyond its num_ctx.
 func (c *Client) notice(a *answer, x *exchange) {
-	if a.usage == nil || x.sent < 24_000 || a.usage.prompt*12 > int64(x.sent) {
+	sent := x.sent - x.heavier
+	if a.usage == nil || sent < 24_000 || a.usage.prompt*12 > int64(sent) {
 		return
 	}
 	c.mu.Lock()
@@ -157,6 +162,6 @@ func (c *Client) notice(a *answer, x *exchange) {
 	if !c.short {
 		c.short = true
 		c.log(fmt.Sprintf("model %s: counts %d tokens in a request of %d bytes; the server may cut conversations, see its context length (num_ctx)",
-			c.name, a.usage.prompt, x.sent))
+			c.name, a.usage.prompt, sent))
 	}
 }

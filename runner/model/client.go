@@ -43,6 +43,11 @@ type Options struct {
 	Window          int    // context window in tokens; 0: what the price table says, else 128,000
 	ReasoningEffort string // sent as it is; "": not sent
 	Prices          Prices // stand before the built-in table
+	Images          string // whether the model is shown pictures: auto goes by its name, on, and off or ""
+	CacheKey        string // names the conversations that begin alike, for providers that keep a cache by it; "": none
+
+	// Known is what earlier sessions found out, about this endpoint and others.
+	Known []runner.Endpoint
 
 	// Transport carries the requests. nil: a transport of its own, which
 	// uses no proxy.
@@ -68,6 +73,7 @@ type Client struct {
 	price  Price
 	priced bool
 	from   string // whose echoes are ours
+	key    string // prompt_cache_key
 
 	api   *openai.Client
 	first time.Duration // silence before the first byte that is taken for a cut
@@ -82,6 +88,7 @@ type Client struct {
 	clean func(string) string // text from outside, without the key, on one line
 
 	mu    sync.Mutex
+	fresh manner // before anything was learned
 	how   manner
 	sent  []*sent // the newest first
 	short bool    // that the server cuts conversations was said
@@ -127,6 +134,7 @@ func Open(o Options) (*Client, error) {
 		if how, err = firstManner(o.API, name, o.ReasoningEffort, base); err != nil {
 			errs = append(errs, err)
 		}
+		how.blind = !sees(o.Images, name)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -134,11 +142,13 @@ func Open(o Options) (*Client, error) {
 
 	c := &Client{
 		name: name, base: base, effort: o.ReasoningEffort,
-		first: firstByte, idle: betweenBytes, whole: wholeReply, late: lateUsage, how: how,
+		first: firstByte, idle: betweenBytes, whole: wholeReply, late: lateUsage, fresh: how, how: how,
 		sleep: o.Sleep, now: o.Now, rand: o.Rand, log: o.Log,
 		clean: cleaner(key),
 		from:  base.Host + base.Path + " " + name,
+		key:   o.CacheKey,
 	}
+	c.recall(o.Known)
 	if c.log == nil {
 		c.log = func(string) {}
 	}
@@ -268,8 +278,10 @@ func (c *Client) manner() manner {
 // learn says whether r is worth asking again after f, because the endpoint can
 // be asked in another manner than how.
 func (c *Client) learn(how manner, f fault, r agent.Request) bool {
-	echoed := slices.ContainsFunc(r.Messages, func(m agent.Message) bool { return c.form(how).raw(m) != nil })
-	better, learned := how.mend(f, echoed)
+	form := c.form(how)
+	echoed := slices.ContainsFunc(r.Messages, func(m agent.Message) bool { return form.raw(m) != nil })
+	pictured := slices.ContainsFunc(r.Messages, func(m agent.Message) bool { return len(form.seen(m)) > 0 })
+	better, learned := how.mend(f, echoed, pictured)
 	if learned == "" {
 		return false
 	}
@@ -284,7 +296,7 @@ func (c *Client) learn(how manner, f fault, r agent.Request) bool {
 
 // form is how messages are written in the manner how.
 func (c *Client) form(how manner) form {
-	return form{responses: how.responses, bare: how.bare, from: c.from + how.suffix()}
+	return form{responses: how.responses, bare: how.bare, blind: how.blind, from: c.from + how.suffix()}
 }
 
 func cmpErr(cause, err error) error {

@@ -130,7 +130,7 @@ func (s shape) host(t *testing.T, answer http.HandlerFunc) *bench {
 		transport.TLSClientConfig.ServerName = "example.com" // whom the test's certificate is for
 	}
 	return open(t, s.base, func(o *Options) {
-		o.Transport, o.Name, o.Prices = transport, s.model, nil
+		o.Transport, o.Name, o.Prices, o.CacheKey = transport, s.model, nil, "loop-1"
 		if !secure {
 			o.Key = ""
 		}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"unicode/utf8"
 
@@ -13,6 +14,7 @@ import (
 type form struct {
 	responses bool   // as input items of the Responses API, not as chat messages
 	bare      bool   // without what came with the replies
+	blind     bool   // without pictures
 	from      string // whose echoes are written
 }
 
@@ -41,7 +43,15 @@ func (f form) raw(m agent.Message) []json.RawMessage {
 func (f form) message(dst []byte, m agent.Message) []byte {
 	dst = append(dst, `{"role":`...)
 	dst = quote(dst, string(m.Role))
-	if text := content(m); text != "" {
+	if seen := f.seen(m); len(seen) > 0 {
+		dst = append(dst, `,"content":[{"type":"text","text":`...)
+		dst = quote(dst, content(m))
+		for _, i := range seen {
+			dst = append(dst, `},{"type":"image_url","image_url":{"url":`...)
+			dst = append(dataURL(dst, i), '}')
+		}
+		dst = append(dst, `}]`...)
+	} else if text := f.content(m); text != "" {
 		dst = append(dst, `,"content":`...)
 		dst = quote(dst, text)
 	}
@@ -81,6 +91,40 @@ func content(m agent.Message) string {
 		return "(empty)"
 	}
 	return ""
+}
+
+// content is m's text, and that pictures were left out where they are.
+func (f form) content(m agent.Message) string {
+	if len(m.Images) > 0 && f.blind {
+		return content(m) + "\n[pictures are left out: this model is not shown any]"
+	}
+	return content(m)
+}
+
+// seen are the pictures that are sent with m.
+func (f form) seen(m agent.Message) []agent.Image {
+	if f.blind {
+		return nil
+	}
+	return m.Images
+}
+
+// dataURL writes a picture as a JSON string.
+func dataURL(dst []byte, i agent.Image) []byte {
+	dst = append(append(append(dst, `"data:`...), i.Media...), `;base64,`...)
+	return append(base64.StdEncoding.AppendEncode(dst, []byte(i.Data)), '"')
+}
+
+// heavier is by how many bytes the pictures in msgs are more than their tokens
+// would be as text, at four bytes each.
+func (f form) heavier(msgs []agent.Message) int {
+	n := 0
+	for _, m := range msgs {
+		for _, i := range f.seen(m) {
+			n += base64.StdEncoding.EncodedLen(len(i.Data)) - 4*i.Tokens()
+		}
+	}
+	return n
 }
 
 // separator is what stands before the element i of an array.

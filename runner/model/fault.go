@@ -2,9 +2,11 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -46,6 +48,8 @@ type fault struct {
 // said is what a provider wrote about an error.
 type said struct {
 	code, typ, message string
+	relayed            string // what another provider behind it said
+	header             map[string]json.RawMessage
 	retry              time.Duration
 }
 
@@ -118,13 +122,14 @@ func judge(status int, header http.Header, s said, now time.Time) fault {
 	if n, err := strconv.Atoi(s.code); err == nil && inside && n >= 400 && n < 600 {
 		status = n
 	}
-	if f.hint = hint(status, header, s, now); f.hint > 0 {
+	if f.hint = hint(status, s.headers(header), s, now); f.hint > 0 {
 		f.until = now.Add(f.hint)
 	}
 	// Gemini says "current quota" and "billing" of limits that last seconds,
-	// and names the seconds.
+	// and names the seconds. A provider behind the provider speaks of an account
+	// that is not ours.
 	poor := word(moneyCodes) || moneyText.MatchString(s.message) && (status != 429 || f.hint == 0)
-	long := word(overCodes) || overText.MatchString(s.message)
+	long := word(overCodes) || overText.MatchString(s.message) || overText.MatchString(s.relayed)
 	switch {
 	case s.code == scriptCode:
 		f.kind = refused // whatever its words look like
@@ -175,6 +180,9 @@ func (s said) words(status int) string {
 	if s.message != "" {
 		b.WriteString(": " + s.message)
 	}
+	if s.relayed != "" {
+		b.WriteString(": " + s.relayed)
+	}
 	if s.code != "" && !strings.Contains(s.message, s.code) {
 		b.WriteString(" (" + s.code + ")")
 	}
@@ -197,6 +205,8 @@ func readSaid(body []byte) said {
 		Status  json.RawMessage `json:"status"`
 		Code    json.RawMessage `json:"code"`
 		Details json.RawMessage `json:"details"`
+
+		Metadata json.RawMessage `json:"metadata"`
 	}
 	if json.Unmarshal(body, &o) != nil {
 		var s string
@@ -221,7 +231,46 @@ func readSaid(body []byte) said {
 	if st := text(o.Status); s.typ == "" {
 		s.typ = st
 	}
-	return s.detailed(o.Details)
+	return s.detailed(o.Details).passedOn(o.Metadata)
+}
+
+// passedOn reads what OpenRouter has from the provider behind it: headers, and
+// the error in that one's words.
+func (s said) passedOn(metadata json.RawMessage) said {
+	var m struct {
+		Headers map[string]json.RawMessage `json:"headers"`
+		Raw     json.RawMessage            `json:"raw"`
+	}
+	if json.Unmarshal(metadata, &m) != nil {
+		return s
+	}
+	s.header = m.Headers
+	raw := []byte(m.Raw)
+	if t := text(m.Raw); t != "" {
+		raw = []byte(t) // the error as a text, which may hold JSON
+	}
+	if len(raw) == 0 || string(raw) == "null" {
+		return s
+	}
+	inner := readSaid(raw)
+	s.relayed, s.retry = cmp.Or(inner.message, inner.relayed), max(s.retry, inner.retry)
+	if code := cmp.Or(inner.code, inner.typ); overCodes.MatchString(code) || filterCode.MatchString(code) {
+		s.typ = code
+	}
+	return s
+}
+
+// headers are those of the answer, and those that were passed on.
+func (s said) headers(own http.Header) http.Header {
+	if len(s.header) == 0 {
+		return own
+	}
+	all := http.Header{}
+	for name, raw := range s.header {
+		all.Set(name, text(raw))
+	}
+	maps.Copy(all, own)
+	return all
 }
 
 // detailed reads what hides in the details: Google's delay, Anthropic's code.

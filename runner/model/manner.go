@@ -31,11 +31,13 @@ type manner struct {
 	usage     bool // usage in a stream has to be asked for
 	sealed    bool // reasoning can be had encrypted
 	bare      bool // what came with a reply is not wanted back
+	keyed     bool // it knows prompt_cache_key
+	blind     bool // pictures are left out
 }
 
 // firstManner is what can be known before the first request.
 func firstManner(api API, name, effort string, base *url.URL) (manner, error) {
-	m := manner{newer: takesNewer(name, base), usage: true, sealed: true}
+	m := manner{newer: takesNewer(name, base), usage: true, sealed: true, keyed: openAI(base), blind: true}
 	switch api {
 	case "", Auto:
 		m.auto = true
@@ -94,14 +96,19 @@ var (
 	knowsNoUsage   = pattern.MustCompile(`(?i)stream_options`)
 	knowsNoSeal    = pattern.MustCompile(`(?i)encrypted.content is not supported|(unknown|unsupported|invalid|not supported|unrecognized).*\binclude\b|\binclude\b.*(unknown|unsupported|invalid|not supported|unrecognized)`)
 	wantsNoEcho    = pattern.MustCompile(`(?i)(reasoning(_content|_details)?|extra_content|provider_specific_fields|encrypted.content)\b.*(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra|could not be (verified|decrypted)|not issued)|(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra)\b.*(reasoning(_content|_details)?|extra_content)\b|invalid_encrypted_content`)
+	knowsNoKey     = pattern.MustCompile(`(?i)prompt_cache_key`)
+	seesNothing    = pattern.MustCompile(`(?i)\b(image|images|image_url|input_image|vision|multimodal|multi-modal)\b.*(not support|unsupported|not available|not allowed|not enabled|disabled|no endpoints|cannot|can't|invalid|unknown|unexpected)|(not support|unsupported|no endpoints|cannot|can't|invalid|unknown|unexpected)\b.*\b(image|images|image_url|input_image|vision|multimodal)\b|must be a string|text.?only`)
 	wantsEcho      = pattern.MustCompile(`(?i)missing|must be (passed|echoed|sent)|required`)
 )
 
 // mend is the manner after f, which a request in the manner m met with, and what
 // was learned, "" if nothing. echoed says that the request held what had
-// come with a reply.
-func (m manner) mend(f fault, echoed bool) (manner, string) {
+// come with a reply, pictured that it held pictures.
+func (m manner) mend(f fault, echoed, pictured bool) (manner, string) {
 	switch {
+	case pictured && !m.blind && (f.kind == refused || f.kind == nowhere || f.kind == broken) && seesNothing.MatchString(f.text):
+		m.blind = true // OpenRouter finds no endpoint then (404), some servers break
+		return m, "pictures are left out from now on"
 	case m.auto && !m.turned && !m.responses && (f.kind == refused || f.kind == nowhere) && wantsResponses.MatchString(f.text):
 		m.responses, m.turned = true, true
 		return m, "it is asked through the Responses API from now on"
@@ -116,6 +123,9 @@ func (m manner) mend(f fault, echoed bool) (manner, string) {
 	case !m.responses && m.newer && !m.open && knowsNoNewer.MatchString(f.text) && !wantsNewer.MatchString(f.text):
 		m.open = true
 		return m, "no output limit is sent from now on"
+	case m.keyed && knowsNoKey.MatchString(f.text):
+		m.keyed = false
+		return m, "no cache key is sent from now on"
 	case !m.responses && m.usage && knowsNoUsage.MatchString(f.text):
 		m.usage = false
 		return m, "usage is no longer asked for"

@@ -3,6 +3,7 @@ package model
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,32 @@ func TestAutoFindsOutOnceAndRemembers(t *testing.T) {
 	if len(c.lines) != 1 || !strings.Contains(c.lines[0], "asked through the Responses API from now on") {
 		t.Errorf("logged %q", c.lines)
 	}
+	known := NewChain(nil, c.Client).Known()
+	if len(known) != 1 || known[0].API != "responses" || known[0].Model != "test-model" || strings.Contains(known[0].Endpoint, "127.0.0.1") {
+		t.Fatalf("kept %+v", known)
+	}
+	next := open(t, p.URL+"/v1", func(o *Options) { o.Known = known })
+	if got, err := next.Complete(t.Context(), question1); err != nil || got.Content != "hello" || p.asked() != 5 {
+		t.Errorf("got %+v, %v after %d requests", got, err, p.asked())
+	}
+	// A person's word goes before what was found out.
+	if c := open(t, p.URL+"/v1", func(o *Options) { o.Known, o.API = known, Chat }); c.how.responses {
+		t.Error("api: chat was overruled")
+	}
+}
+
+// What was found out may be wrong by now: then it is found out once more.
+func TestWhatWasKnownMayChange(t *testing.T) {
+	p := serve(t, byPath(good(), func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }))
+	c := open(t, p.URL+"/v1")
+	known := []runner.Endpoint{{Model: c.name, Endpoint: c.endpoint(), API: "responses", Refused: []string{"something later"}}}
+	c = open(t, p.URL+"/v1", func(o *Options) { o.Known = known })
+	if got, err := c.Complete(t.Context(), question1); err != nil || got.Content != "hello" || p.asked() != 2 {
+		t.Errorf("got %+v, %v after %d requests", got, err, p.asked())
+	}
+	if e, ok := c.Known(); ok {
+		t.Errorf("kept %+v of an endpoint that is as it was thought", e)
+	}
 }
 
 // The library refuses by itself what OpenAI would, without asking anybody.
@@ -140,45 +167,64 @@ func TestManners(t *testing.T) {
 		refusal string
 		sign    string // in a request before, not after
 		echo    string
+		lesson  string // what the state keeps
 	}{
 		"max_tokens (OpenAI)": {
 			refusal: `{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}`,
 			sign:    `"max_tokens"`,
+			lesson:  "max_tokens",
 		},
 		"max_completion_tokens (an older server)": {
 			change:  func(o *Options) { o.Name = "gpt-5" },
 			refusal: `{"detail":[{"type":"extra_forbidden","loc":["body","max_completion_tokens"],"msg":"Extra inputs are not permitted"}]}`,
 			sign:    `"max_completion_tokens"`,
+			lesson:  "max_completion_tokens",
 		},
 		"stream_options": {
 			refusal: `{"error":{"message":"Unrecognized request argument supplied: stream_options"}}`,
 			sign:    `"stream_options"`,
+			lesson:  "stream_options",
 		},
 		"encrypted reasoning (gpt-4.1)": {
 			change:  func(o *Options) { o.API = Responses },
 			refusal: `{"error":{"message":"Encrypted content is not supported with this model.","type":"invalid_request_error","param":"include","code":null}}`,
 			sign:    `"include"`,
+			lesson:  "reasoning.encrypted_content",
 		},
 		"encrypted reasoning of another key": {
 			change:  func(o *Options) { o.API = Responses },
 			refusal: `{"error":{"message":"The encrypted content gAAA...Qw== could not be verified. Reason: Encrypted content could not be decrypted or parsed.","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}`,
 			sign:    `"type":"reasoning"`,
 			echo:    `{"type":"reasoning","id":"rs_1","encrypted_content":"gAAA"}`,
+			lesson:  "echo",
 		},
 		"reasoning (Groq)": {
 			refusal: `{"error":{"message":"'messages.2' : for 'role:assistant' the following must be satisfied[('messages.2' : property 'reasoning' is unsupported, did you mean 'role'?)]","type":"invalid_request_error"}}`,
 			sign:    `"reasoning":"hm"`,
 			echo:    `{"reasoning":"hm"}`,
+			lesson:  "echo",
+		},
+		"a cache key (Mistral)": {
+			change:  func(o *Options) { o.CacheKey = "loop-1" },
+			refusal: `{"detail":[{"type":"extra_forbidden","loc":["body","prompt_cache_key"],"msg":"Extra inputs are not permitted"}]}`,
+			sign:    `,"prompt_cache_key":"loop-1"`,
+			lesson:  "prompt_cache_key",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := byPath(good(), stream(oneLine(completed)))
 			p := serve(t, status(400, tt.refusal), answer)
-			c := open(t, p.URL+"/v1", func(o *Options) {
-				if tt.change != nil {
-					tt.change(o)
-				}
-			})
+			client := func(known ...runner.Endpoint) *bench {
+				c := open(t, p.URL+"/v1", func(o *Options) {
+					if o.Known = known; tt.change != nil {
+						tt.change(o)
+					}
+				})
+				c.fresh.keyed = true // as at OpenAI's address
+				c.how.keyed = len(known) == 0
+				return c
+			}
+			c := client()
 			r := echoed
 			if tt.echo != "" {
 				r = echoing(c, r, tt.echo)
@@ -198,6 +244,25 @@ func TestManners(t *testing.T) {
 			}
 			if len(c.lines) != 1 {
 				t.Errorf("logged %q", c.lines)
+			}
+			// The next session begins with what this one found out.
+			known, ok := c.Known()
+			if !ok || !slices.Contains(known.Refused, tt.lesson) {
+				t.Fatalf("kept %+v", known)
+			}
+			next := client(runner.Endpoint{Model: "another", Endpoint: known.Endpoint}, known)
+			if tt.echo != "" {
+				r = echoing(next, r, tt.echo)
+			}
+			if got, err := next.Complete(t.Context(), r); err != nil || got.Content != "hello" || p.asked() != 4 || strings.Contains(p.bodies[3], tt.sign) {
+				t.Errorf("got %+v, %v of %d: %s", got, err, p.asked(), p.bodies[3])
+			}
+			if again, _ := next.Known(); !slices.Contains(again.Refused, tt.lesson) {
+				t.Errorf("forgot it: %+v", again)
+			}
+			elsewhere := open(t, p.URL+"/v2", func(o *Options) { o.Known = []runner.Endpoint{known} })
+			if e, ok := elsewhere.Known(); ok {
+				t.Errorf("another endpoint knows %+v", e)
 			}
 		})
 	}

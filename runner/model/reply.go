@@ -236,7 +236,7 @@ func text(raw json.RawMessage) string {
 	}
 	if json.Unmarshal(raw, &parts) == nil {
 		for _, p := range parts {
-			if p.Type == "" || p.Type == "text" {
+			if p.Type == "" || p.Type == "text" || p.Type == "input_text" {
 				s += p.Text
 			}
 		}

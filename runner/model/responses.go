@@ -43,8 +43,10 @@ func (f form) item(dst []byte, m agent.Message) []byte {
 		dst = append(dst, `,"output":`...)
 		dst = quote(dst, content(m))
 		return append(dst, '}')
+	case len(f.seen(m)) > 0:
+		return pictured(dst, m)
 	case m.Role != agent.Assistant:
-		return message(dst, m.Role, content(m))
+		return message(dst, m.Role, f.content(m))
 	}
 	if raw := f.raw(m); raw != nil {
 		if out, ok := replay(dst, m, raw); ok {
@@ -67,6 +69,19 @@ func message(dst []byte, role agent.Role, text string) []byte {
 	dst = append(dst, `,"content":`...)
 	dst = quote(dst, text)
 	return append(dst, '}')
+}
+
+// pictured writes a message with pictures.
+func pictured(dst []byte, m agent.Message) []byte {
+	dst = append(dst, `{"type":"message","role":`...)
+	dst = quote(dst, string(m.Role))
+	dst = append(dst, `,"content":[{"type":"input_text","text":`...)
+	dst = quote(dst, content(m))
+	for _, i := range m.Images {
+		dst = append(dst, `},{"type":"input_image","detail":"auto","image_url":`...)
+		dst = dataURL(dst, i)
+	}
+	return append(dst, `}]}`...)
 }
 
 func functionCall(dst []byte, k agent.Call) []byte {

@@ -91,7 +91,7 @@ func (s *sent) add(m agent.Message) {
 // conversation share their strings, so that this looks at no text.
 func same(a, b agent.Message) bool {
 	return a.Role == b.Role && a.Content == b.Content && a.CallID == b.CallID &&
-		slices.Equal(a.Calls, b.Calls) && sameEcho(a.Echo, b.Echo)
+		slices.Equal(a.Calls, b.Calls) && slices.Equal(a.Images, b.Images) && sameEcho(a.Echo, b.Echo)
 }
 
 func sameEcho(a, b *agent.Echo) bool {

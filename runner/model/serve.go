@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,9 +103,38 @@ func readChat(body []byte) (question, error) {
 	err := json.Unmarshal(body, &in)
 	q := question{model: in.Model, stream: in.Stream, usage: in.StreamOptions.IncludeUsage, reply: chatReply}
 	for _, m := range in.Messages {
-		q.messages = append(q.messages, line{m.Role, text(m.Content)})
+		q.messages = append(q.messages, line{m.Role, text(m.Content) + shown(m.Content)})
 	}
 	return q, err
+}
+
+// shown names the pictures in a message's content, each on a line of its own, for
+// scripts to expect: [image/png, 1234 bytes]. What is no picture as the API
+// wants it is not named.
+func shown(content json.RawMessage) string {
+	var parts []struct {
+		Type  string          `json:"type"`
+		Image json.RawMessage `json:"image_url"`
+	}
+	if json.Unmarshal(content, &parts) != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		at := text(p.Image) // input_image
+		if p.Type == "image_url" {
+			var o struct {
+				URL string `json:"url"`
+			}
+			_ = json.Unmarshal(p.Image, &o) // then it has no address
+			at = o.URL
+		}
+		media, data, _ := strings.Cut(strings.TrimPrefix(at, "data:"), ";base64,")
+		if raw, err := base64.StdEncoding.DecodeString(data); err == nil && len(raw) > 0 && http.DetectContentType(raw) == media {
+			fmt.Fprintf(&b, "\n[%s, %d bytes]", media, len(raw))
+		}
+	}
+	return b.String()
 }
 
 func (s *ScriptServer) serve(read func([]byte) (question, error)) http.HandlerFunc {

@@ -63,7 +63,7 @@ func readResponses(body []byte) (question, error) {
 			q.messages = append(q.messages, line{agent.Result, text(it["output"])})
 		default:
 			if role != agent.Assistant {
-				q.messages = append(q.messages, line{role, text(it["content"])})
+				q.messages = append(q.messages, line{role, text(it["content"]) + shown(it["content"])})
 			}
 		}
 	}

@@ -30,7 +30,9 @@ type transport struct {
 type exchange struct {
 	watch    *watcher
 	messages []byte // of the conversation, which the library's request is without
+	more     []byte // fields that the library does not know, each after a comma
 	plain    bool   // the reply is to come in one piece
+	heavier  int    // bytes of the messages that count for nothing, see [form.heavier]
 
 	sent   int // bytes of the request
 	status int // 0: no answer
@@ -159,7 +161,7 @@ func (x *exchange) parts(data []byte) (head, tail []byte, err error) {
 	if x.plain {
 		after = bytes.Replace(after, []byte(`"stream":true`), []byte(`"stream":false`), 1)
 	}
-	return head, append([]byte{']'}, after...), nil
+	return head, slices.Concat([]byte{']'}, x.more, after), nil
 }
 
 // refuseRedirect follows a redirect only within the host that was asked. The

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 )
 
 // Limits of what tests and pages give.
@@ -20,6 +22,8 @@ type Page interface {
 	// Do performs one action and tells what the page then shows. What went
 	// wrong on the page is an error, for the model to read.
 	Do(context.Context, PageAction) (string, error)
+	// Shot is the picture that the last action took; nil if it took none.
+	Shot() []byte
 	Close() error
 }
 
@@ -34,7 +38,7 @@ type PageAction struct {
 	WaitMS int    `json:"wait_ms"`
 }
 
-func (b *Box) browse(ctx context.Context, a PageAction) (string, error) {
+func (b *Box) browse(ctx context.Context, p agent.Permit, a PageAction) (string, error) {
 	if err := a.complete(); err != nil {
 		return "", err
 	}
@@ -66,7 +70,16 @@ func (b *Box) browse(ctx context.Context, a PageAction) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return middle(cmp.Or(text, "done"), mostPage*2/3, mostPage/3), nil
+	text = middle(cmp.Or(text, "done"), mostPage*2/3, mostPage/3)
+	shot := b.page.Shot()
+	if shot == nil || p.Show == nil {
+		return text, nil
+	}
+	seen, err := b.show(p, shot)
+	if err != nil {
+		return text + "\n[the picture is not shown: " + err.Error() + "]", nil //nolint:nilerr // the screenshot was taken all the same
+	}
+	return text + "\n" + seen, nil
 }
 
 // complete says what an action lacks.

@@ -59,6 +59,9 @@ func (b *Box) readFile(p agent.Permit, in readArgs) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if p.Show != nil && !s.log && pictured(s.name) {
+		return b.look(p, s)
+	}
 	content, _, err := b.read(s)
 	if err != nil {
 		return "", err
@@ -88,6 +91,11 @@ func (b *Box) readFile(p agent.Permit, in readArgs) (string, error) {
 		foot += "\n[the file is not UTF-8; bytes that could not be shown are \uFFFD]"
 	}
 	return text + foot, nil
+}
+
+// pictured says by the name that a file is a picture which can be shown.
+func pictured(name string) bool {
+	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".gif", ".webp"}, strings.ToLower(path.Ext(name)))
 }
 
 // linesOf splits a text into its lines, without their ends.

@@ -107,6 +107,7 @@ func TestAJobEndsWithItsPhase(t *testing.T) {
 type page struct {
 	done   []string
 	closed int
+	shot   []byte // what a screenshot takes
 }
 
 func (p *page) Do(_ context.Context, a PageAction) (string, error) {
@@ -120,7 +121,18 @@ func (p *page) Do(_ context.Context, a PageAction) (string, error) {
 	return "page of " + a.URL, nil
 }
 
+func (p *page) Shot() []byte {
+	if len(p.done) > 0 && strings.HasPrefix(p.done[len(p.done)-1], "screenshot") {
+		return p.shot
+	}
+	return nil
+}
+
 func (p *page) Close() error { p.closed++; return nil }
+
+func withPage(p *page) func(*Options) {
+	return func(o *Options) { o.Page = func(context.Context) (Page, error) { return p, nil } }
+}
 
 func TestBrowser(t *testing.T) {
 	var p page

@@ -93,6 +93,8 @@ type Box struct {
 	begun int // jobs and logs are numbered
 	ran   int
 	page  Page
+
+	eye sync.Mutex // pictures take memory, one at a time
 }
 
 // Open returns a toolbox for the work tree o.Dir. It must be closed.
@@ -204,7 +206,7 @@ func (b *Box) use(ctx context.Context, c agent.Call, p agent.Permit) (string, er
 	case "run_tests":
 		return with(c, func(in testArgs) (string, error) { return b.runTests(ctx, in) })
 	case "browser":
-		return with(c, func(in PageAction) (string, error) { return b.browse(ctx, in) })
+		return with(c, func(in PageAction) (string, error) { return b.browse(ctx, p, in) })
 	}
 	return "", fmt.Errorf("there is no tool %q", c.Name)
 }

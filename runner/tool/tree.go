@@ -162,24 +162,32 @@ func prefixes(name string) func(func(string) bool) {
 
 // read is the whole of a text file.
 func (b *Box) read(s spot) (string, fs.FileMode, error) {
+	data, mode, err := b.load(s, mostText, "use search, or sed -n in the shell")
+	if err == nil && bytes.IndexByte(data, 0) >= 0 {
+		err = fmt.Errorf("%s is a binary file of %s", s.name, bytesOf(int64(len(data))))
+	}
+	return string(data), mode, err
+}
+
+// load is the whole of a file, if it is not larger than most; else the error says
+// what to do instead.
+func (b *Box) load(s spot, most int64, instead string) ([]byte, fs.FileMode, error) {
 	f, st, err := b.open(s)
 	if err != nil {
-		return "", 0, err
+		return nil, 0, err
 	}
 	defer func() { _ = f.Close() }() // was only read
-	if st.Size() > mostText {
-		return "", 0, fmt.Errorf("%s has %s, the file tools take %s; use search, or sed -n in the shell", s.name, bytesOf(st.Size()), bytesOf(mostText))
+	if st.Size() > most {
+		return nil, 0, fmt.Errorf("%s has %s, the file tools take %s; %s", s.name, bytesOf(st.Size()), bytesOf(most), instead)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, mostText+1))
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
-		return "", 0, fmt.Errorf("read %s: %w", s.name, err)
-	case len(data) > mostText:
-		return "", 0, fmt.Errorf("%s is growing, use the shell", s.name)
-	case bytes.IndexByte(data, 0) >= 0:
-		return "", 0, fmt.Errorf("%s is a binary file of %s", s.name, bytesOf(int64(len(data))))
+		return nil, 0, fmt.Errorf("read %s: %w", s.name, err)
+	case int64(len(data)) > most:
+		return nil, 0, fmt.Errorf("%s is growing, use the shell", s.name)
 	}
-	return string(data), st.Mode().Perm(), nil
+	return data, st.Mode().Perm(), nil
 }
 
 // target checks that a file tool may write s: that the phase allows it, that no
