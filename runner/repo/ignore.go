@@ -27,16 +27,17 @@ type rules struct {
 
 // parseRules adds the lines of a file in directory d to those of its parents.
 func parseRules(parent *rules, d *dir, text []byte, parse func(string) (pattern, bool)) *rules {
-	r := &rules{parent: parent}
-	if d.path != "" {
-		r.base = d.path + "/"
-	}
+	return &rules{parent: parent, base: d.inner(), patterns: parsePatterns(text, parse)}
+}
+
+func parsePatterns(text []byte, parse func(string) (pattern, bool)) []pattern {
+	var ps []pattern
 	for line := range strings.SplitSeq(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), "\n") {
 		if p, ok := parse(line); ok {
-			r.patterns = append(r.patterns, p)
+			ps = append(ps, p)
 		}
 	}
-	return r
+	return ps
 }
 
 func parseIgnore(line string) (p pattern, ok bool) {

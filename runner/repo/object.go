@@ -104,13 +104,18 @@ func encodeTree(es []entry) []byte {
 	slices.SortFunc(es, func(a, b entry) int { return cmp.Compare(a.sortKey(), b.sortKey()) })
 	var b []byte
 	for _, e := range es {
-		b = strconv.AppendUint(b, uint64(e.mode), 8)
-		b = append(b, ' ')
-		b = append(b, e.name...)
-		b = append(b, 0)
-		b = append(b, e.id[:]...)
+		b = e.append(b)
 	}
 	return b
+}
+
+// append writes one line of a tree.
+func (e entry) append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(e.mode), 8)
+	b = append(b, ' ')
+	b = append(b, e.name...)
+	b = append(b, 0)
+	return append(b, e.id[:]...)
 }
 
 func (e entry) sortKey() string {

@@ -110,7 +110,7 @@ func (r *Repo) wished(path string) (entry, bool, error) {
 		return entry{}, false, nil //nolint:nilerr // it is gone, or cannot be read: then it is only named
 	}
 	id, err := r.store.put(plumbing.BlobObject, b)
-	return entry{mode: modeOf(fi.Mode()), id: id}, err == nil, err
+	return entry{mode: stampOf(fi).git(), id: id}, err == nil, err
 }
 
 // heavy is the size from which GitHub warns of a file that is pushed.

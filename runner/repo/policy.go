@@ -38,6 +38,13 @@ func validName(name string) error {
 	return nil
 }
 
+// mayBeDotGit says whether isDotGit must be asked: nearly all names begin in a
+// way that needs no closer look.
+func mayBeDotGit(name []byte) bool {
+	c := name[0]
+	return c == '.' || c == 'g' || c == 'G' || c >= 0x80
+}
+
 // isDotGit says whether a file system may take name for .git: one that ignores
 // case, trailing dots and spaces, streams (NTFS, with its short name git~1), or
 // certain characters (HFS+).

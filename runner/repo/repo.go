@@ -92,8 +92,9 @@ type Repo struct {
 	secrets *scanner
 
 	mu    sync.Mutex // guards the work tree and its index
-	index *index
-	laid  string // the commit that the work tree was laid at
+	index *index     // nil: not known
+	watch *watch     // nil: none yet; it belongs to the index
+	laid  string     // the commit that the work tree was laid at
 
 	branches sync.Mutex // guards what follows
 	last     tips
@@ -131,7 +132,7 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 		return nil, fmt.Errorf("open repository: prepare the private git directory: %w", err)
 	}
 	r := &Repo{
-		o: o, store: s, remote: m, index: newIndex(),
+		o: o, store: s, remote: m,
 		secrets: newScanner(append([]string{o.Auth.Token}, o.Secrets...)),
 	}
 	err = os.Mkdir(r.Work(), 0o755) //nolint:gosec // a work tree, as git makes it

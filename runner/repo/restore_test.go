@@ -185,15 +185,17 @@ func TestYoungFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	r, base := laid(t, map[string]string{"x": "0000\n"})
 	p := filepath.Join(r.Work(), "x")
-	for n := range 3 {
+	for n, young := 0, 0; young < 3; n++ {
 		must(t, os.WriteFile(p, fmt.Appendf(nil, "%04d\n", n+1), 0o644))
 		before := tree2(t, r, base)
+		if !r.index.root.file("x").racy && n < 100 {
+			continue // the machine was too slow for it to be young
+		}
+		young++
 		must(t, os.WriteFile(p, fmt.Appendf(nil, "%04d\n", n+5), 0o644))
 		fi, err := os.Lstat(p)
 		must(t, err)
-		s := r.index.sights["x"]
-		s.stamp = stampOf(fi)
-		r.index.sights["x"] = s
+		r.index.root.file("x").stamp = stampOf(fi)
 		if tree2(t, r, base) == before {
 			t.Fatal("a change within a tick of the clock was not seen")
 		}

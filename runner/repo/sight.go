@@ -1,16 +1,9 @@
 package repo
 
-import "os"
-
-// A sight is what was seen of a file on disk. While its stamp stays the same it
-// need not be read again. Only what may be recorded has one.
-type sight struct {
-	stamp stamp
-	mode  uint32
-	id    oid  // of the content as it is recorded, which is stored
-	plain bool // and would be so whatever is recorded at its path now
-	racy  bool // the content may have changed without a new stamp
-}
+import (
+	"os"
+	"syscall"
+)
 
 // A stamp is what tells a changed file from an unchanged one. The change time
 // is in it because a program can set the modification time but not that.
@@ -18,27 +11,38 @@ type stamp struct {
 	mtime, ctime int64
 	size         int64
 	dev, ino     uint64
-	mode         os.FileMode
+	mode         uint32 // as the system has it, kind and permissions
+	links        uint32
 }
-
-// still says that the file with this stamp has the content that was seen.
-func (s sight) still(st stamp) bool { return s.stamp == st && !s.racy }
 
 // touched says whether a file with this stamp could change, or have changed,
 // after that time without the stamp showing it: the file system's clock is
-// coarse.
+// coarse, and may lag behind the machine's.
 func (st stamp) touched(after int64) bool {
 	const tick = 10e6
 	return max(st.mtime, st.ctime) >= after-tick
 }
 
-// modeOf is the mode that git records for a file.
-func modeOf(m os.FileMode) uint32 {
+func (st stamp) kind() uint32    { return st.mode & syscall.S_IFMT }
+func (st stamp) isLink() bool    { return st.kind() == syscall.S_IFLNK }
+func (st stamp) isRegular() bool { return st.kind() == syscall.S_IFREG }
+func (st stamp) isDir() bool     { return st.kind() == syscall.S_IFDIR }
+
+// git is the mode that git records for a file.
+func (st stamp) git() uint32 {
 	switch {
-	case m&os.ModeSymlink != 0:
+	case st.isLink():
 		return modeLink
-	case m&0o100 != 0:
+	case st.mode&0o100 != 0:
 		return modeExec
 	}
 	return modeFile
+}
+
+// stampOf is the stamp of a file as lstat sees it.
+func stampOf(fi os.FileInfo) stamp {
+	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return stampFrom(s)
+	}
+	return stamp{size: fi.Size()} // unreachable on the systems that git runs on
 }

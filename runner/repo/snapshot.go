@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -27,9 +29,21 @@ import (
 func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	tree, left, err := r.snapshot(ctx, parent)
+	return r.record(ctx, parent, message, false)
+}
+
+// Draft is Snapshot for work in progress, which is saved again and again: where
+// it can it looks only where the kernel says that something has happened. What
+// is to be judged is recorded with Snapshot.
+func (r *Repo) Draft(ctx context.Context, parent, message string) (runner.Snapshot, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record(ctx, parent, message, true)
+}
+
+func (r *Repo) record(ctx context.Context, parent, message string, quick bool) (runner.Snapshot, error) {
+	tree, left, err := r.snapshot(ctx, parent, quick)
 	if err != nil {
-		r.index = newIndex() // it may speak of objects that were not stored
 		return runner.Snapshot{}, fmt.Errorf("record the work tree: %w", err)
 	}
 	id, err := r.commit(tree.String(), parent, message, r.o.Now())
@@ -44,13 +58,12 @@ func (r *Repo) Snapshot(ctx context.Context, parent, message string) (runner.Sna
 }
 
 // Tree names what would be recorded of the work tree as it is now: the same
-// name, the same files. Nothing is committed.
+// name, the same files. Nothing is committed. It looks as Draft does.
 func (r *Repo) Tree(ctx context.Context) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	tree, _, err := r.snapshot(ctx, r.laid)
+	tree, _, err := r.snapshot(ctx, r.laid, true)
 	if err != nil {
-		r.index = newIndex() // see Snapshot
 		return "", fmt.Errorf("look at the work tree: %w", err)
 	}
 	return tree.String(), nil
@@ -84,79 +97,154 @@ func (r *Repo) commit(tree, parent, message string, when time.Time) (string, err
 }
 
 // snapshot brings the index to what the work tree holds and stores what is new.
-func (r *Repo) snapshot(ctx context.Context, parent string) (oid, []string, error) {
+func (r *Repo) snapshot(ctx context.Context, parent string, quick bool) (id oid, left []string, err error) {
+	defer func() {
+		if err != nil {
+			r.forget() // the index may speak of objects that were not stored
+		}
+	}()
 	tree, err := r.store.treeOf(parent)
 	if err != nil {
 		return none, nil, err
 	}
-	x := r.index
-	if err := x.root.become(r.store, tree); err != nil {
+	g, err := openGround(r.Work())
+	if err != nil {
+		return none, nil, err
+	}
+	defer g.close()
+	x := r.indexed(ctx, g)
+	if err := x.become(r.store, tree); err != nil {
 		return none, nil, err
 	}
 	start, err := r.clock()
 	if err != nil {
 		return none, nil, err
 	}
-	root, err := os.OpenRoot(r.Work())
-	if err != nil {
-		return none, nil, err
-	}
-	defer root.Close()
-	x.gen++
-	s := &scan{root: root, gen: x.gen, sights: x.sights}
-	if err := s.run(ctx, x); err != nil {
+	s := &scan{g: g, x: x, start: start, keeps: g.keeps()}
+	if err := r.scan(ctx, s, quick); err != nil {
 		return none, nil, err
 	}
 	const many = 30 // with the trees above them, about a hundred objects
 	b := &batch{s: r.store, many: s.unread() > many}
 	looked := make([]look, len(s.candidates))
 	if err := each(ctx, len(looked), func(i int) (err error) {
-		looked[i], err = r.look(root, b, s.candidates[i])
+		looked[i], err = r.look(g, b, s.candidates[i])
 		return err
 	}); err != nil {
 		return none, nil, err
 	}
-	for i, l := range looked {
-		if l.gone && s.candidates[i].f != nil {
-			s.candidates[i].f.seen = 0
-		}
-	}
-	s.sweep(x.root)
-	for i, l := range looked {
-		if c := s.candidates[i]; !l.gone {
-			s.enter(c, l, start)
-		}
-	}
-	id, err := x.root.write(b)
-	if err == nil {
+	s.settle(looked)
+	if id, err = x.root.write(b); err == nil {
 		err = b.done()
 	}
 	if err != nil {
 		return none, nil, err
 	}
-	slices.Sort(s.left)
-	return id, s.left, nil
+	x.moved = nil
+	r.remember(g)
+	if r.watch != nil {
+		r.watch.ready()
+	}
+	return id, x.omitted(), nil
+}
+
+// scan goes over the work tree, or over what of it must have changed.
+func (r *Repo) scan(ctx context.Context, s *scan, quick bool) error {
+	if quick && r.watch == nil && s.keeps {
+		r.watch = newWatch()
+	}
+	if s.watch = r.watch; s.watch == nil {
+		return s.run(ctx)
+	}
+	hot, ok := s.watch.heard()
+	const many = 500 // by one after the other it takes longer than by going over everything
+	if !quick || !ok || len(hot)+len(s.x.moved) > many {
+		return s.run(ctx)
+	}
+	hot = append(hot, s.x.moved...)
+	for _, more := range []map[*dir]bool{s.x.left, s.x.linked} {
+		maps.DeleteFunc(more, func(d *dir, _ bool) bool { return !d.attached(s.x.root) && len(d.left) == 0 })
+		hot = slices.AppendSeq(hot, maps.Keys(more))
+	}
+	return s.some(ctx, hot)
+}
+
+// forget drops what is known of the work tree.
+func (r *Repo) forget() {
+	r.index = nil
+	if r.watch != nil {
+		r.watch.close()
+		r.watch = nil
+	}
+}
+
+// settle takes what was found into the index.
+func (s *scan) settle(looked []look) {
+	for i, l := range looked {
+		if c := &s.candidates[i]; l.gone {
+			f := c.d.file(c.name)
+			f.forget()
+			f.state = gone
+			s.changed = append(s.changed, c.d)
+		}
+	}
+	for _, d := range s.changed {
+		d.dirty()
+	}
+	for _, d := range s.changed {
+		d.shrink()
+	}
+	for i, l := range looked {
+		if !l.gone {
+			s.enter(s.candidates[i], l)
+		}
+	}
+	for _, d := range s.changed { // new files that were left out
+		d.shrink()
+	}
+	for _, d := range s.left {
+		s.x.left[d] = true
+	}
+	for _, d := range s.linked {
+		s.x.linked[d] = true
+	}
+}
+
+// omitted lists what was left out, sorted.
+func (x *index) omitted() []string {
+	var all []string
+	for d := range x.left {
+		if len(d.left) == 0 {
+			delete(x.left, d)
+		}
+		all = append(all, d.left...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A look is what was found at a candidate's path.
 type look struct {
-	sight
-	left string // why it is left out
-	gone bool
+	seen  thing
+	stamp stamp
+	plain bool
+	left  string // why it is left out
+	gone  bool
+	known bool // it was not read again
 }
 
 // look finds out what a candidate's content is and stores it, unless it is to
 // be left out.
-func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
+func (r *Repo) look(g *ground, b *batch, c candidate) (look, error) {
 	p := c.d.join(c.name)
-	if c.known != nil {
-		return look{sight: *c.known, left: c.refused(c.known.id, c.known.mode)}, nil
+	if k := c.known; k != nil && r.store.has(k.seen.id) {
+		return look{seen: k.seen, stamp: k.stamp, plain: true, known: true, left: c.refused(k.seen)}, nil
 	}
 	if c.stamp.size > largest {
 		return look{left: fmt.Sprintf("%d MB; files over %d MB cannot be pushed", c.stamp.size>>20, largest>>20)}, nil
 	}
-	content, st, err := readStable(root, p)
-	if errors.Is(err, fs.ErrNotExist) {
+	content, st, err := g.read(p)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return look{gone: true}, nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
@@ -168,21 +256,21 @@ func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	l := look{sight: sight{stamp: st, mode: modeOf(st.mode), plain: !bytes.Contains(content, []byte("\r\n"))}}
+	l := look{stamp: st, plain: !bytes.Contains(content, []byte("\r\n"))}
+	l.seen.mode = st.git()
 	before := r.before(c)
-	if l.mode != modeLink {
+	if l.seen.mode != modeLink {
 		content = c.attrs.normalize(p, c.name, content, before)
 	}
-	l.id = hash(plumbing.BlobObject, content)
-	same := c.f != nil && c.f.id == l.id
-	if same && c.f.mode == l.mode {
+	l.seen.id = hash(plumbing.BlobObject, content)
+	if l.seen == c.base {
 		return l, nil
 	}
-	l.left = c.refused(l.id, l.mode)
-	if l.left == "" && l.mode == modeLink && leaves(p, string(content)) {
+	l.left = c.refused(l.seen)
+	if l.left == "" && l.seen.mode == modeLink && leaves(p, string(content)) {
 		l.left = "the link leads out of the tree"
 	}
-	if l.left == "" && !same {
+	if l.left == "" && l.seen.id != c.base.id {
 		if secret := cmp.Or(r.secrets.find(content, before()), r.secrets.find([]byte(p), nil)); secret != "" {
 			l.left = "it holds " + secret
 		}
@@ -194,11 +282,11 @@ func (r *Repo) look(root *os.Root, b *batch, c candidate) (look, error) {
 }
 
 // refused says why a change may not be made whatever it is, "" if it may.
-func (c candidate) refused(id oid, mode uint32) string {
+func (c candidate) refused(seen thing) string {
 	switch {
-	case c.f != nil && c.f.id == id && c.f.mode == mode:
+	case seen == c.base:
 		return ""
-	case c.f != nil && c.f.mode == modeSub:
+	case c.base.mode == modeSub:
 		return "a submodule's commit stays as it is recorded"
 	}
 	return owned(c.d.join(c.name))
@@ -209,8 +297,8 @@ func (r *Repo) before(c candidate) func() []byte {
 	var b []byte
 	read := false
 	return func() []byte {
-		if !read && c.f != nil && c.f.mode != modeSub {
-			b, _ = r.store.blob(c.f.id) // without it the rules are only stricter
+		if !read && c.base.mode != 0 && c.base.mode != modeSub {
+			b, _ = r.store.blob(c.base.id) // without it the rules are only stricter
 		}
 		read = true
 		return b
@@ -218,44 +306,52 @@ func (r *Repo) before(c candidate) func() []byte {
 }
 
 // enter takes what was found into the index, or notes why not.
-func (s *scan) enter(c candidate, l look, start int64) {
-	if l.left == "" && c.f == nil {
-		l.left = c.d.admit(c.name)
+func (s *scan) enter(c candidate, l look) {
+	f := c.d.file(c.name)
+	was := f.now()
+	if l.left == "" && c.base.mode == 0 && was.mode == 0 && c.d.blocked(c.name) {
+		l.left = "a path stands in its place that may not be deleted"
 	}
-	p := c.d.join(c.name)
 	if l.left != "" {
-		s.left = append(s.left, p+": "+l.left)
-		delete(s.sights, p) // it is judged again next time
-		return
+		f.forget() // it is judged again next time
+		if f.state = kept; c.base.mode == 0 {
+			f.state = gone
+			s.changed = append(s.changed, c.d)
+		}
+		s.leave(c.d, c.d.join(c.name)+": "+l.left)
+	} else {
+		f.seen, f.stamp, f.plain, f.racy, f.state = l.seen, l.stamp, l.plain, l.stamp.touched(s.start), here
+		if !l.known {
+			s.x.fresh++
+		}
 	}
-	l.racy = l.stamp.touched(start)
-	s.sights[p] = l.sight
-	switch {
-	case c.f == nil:
-		c.d.set(c.name, &file{mode: l.mode, id: l.id, seen: s.gen})
-		c.d.dirty()
-	case c.f.id != l.id || c.f.mode != l.mode:
-		c.f.mode, c.f.id = l.mode, l.id
+	if f.now() != was {
 		c.d.dirty()
 	}
 }
 
-// admit makes room for a new file in d and attaches d. It says why not if a
-// path that was kept although it was deleted stands in the way.
-func (d *dir) admit(name string) string {
-	const kept = "a path stands in its place that may not be deleted"
-	if d.dirs[name] != nil {
-		return kept
+// blocked says whether a path that was kept although it was deleted stands in
+// the way of a new file.
+func (d *dir) blocked(name string) bool {
+	if sub := d.dir(name); sub != nil && sub.holds() {
+		return true
 	}
 	for c := d; c.parent != nil; c = c.parent {
-		if c.parent.files[c.name] != nil {
-			return kept
+		if f := c.parent.file(c.name); f != nil && f.now().mode != 0 {
+			return true
 		}
 	}
-	for c := d; c.parent != nil; c = c.parent {
-		c.parent.attach(c)
+	return false
+}
+
+// unread is how many candidates have to be read.
+func (s *scan) unread() (n int) {
+	for _, c := range s.candidates {
+		if c.known == nil {
+			n++
+		}
 	}
-	return ""
+	return n
 }
 
 // clock is the time as the work tree's file system writes it, which may lag

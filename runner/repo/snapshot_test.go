@@ -102,8 +102,9 @@ func disturb(r *rand.Rand, dir string) {
 
 // TestSnapshotEqualsGit compares the trees of snapshots with those of git add
 // --all && git write-tree, over random edits, moves, links, modes, rules and
-// attributes; the same Repo takes one snapshot after the other, on changing
-// parents, so that what it remembers is tested too.
+// attributes; one snapshot is taken after the other, on changing parents, by
+// the same Repo or one that finds what another left on disk, by going over
+// everything or by what the kernel tells: what is remembered is tested too.
 func TestSnapshotEqualsGit(t *testing.T) {
 	remote := bare(t, map[string]string{"base": "x", "a/b/c.txt": "1\r\n2\r\n", "tracked.log": "ignored by and by\n"})
 	var compared atomic.Int64
@@ -127,6 +128,10 @@ func differential(t *testing.T, remote string, seed uint64) (compared int) {
 	commits := []string{parent}
 	rules := ""
 	for step := range 6 {
+		if rnd.IntN(3) == 0 {
+			r = open(t, remote, func(o *Options) { o.Dir = r.o.Dir }) // another process
+			load(t, r)
+		}
 		for range 1 + rnd.IntN(12) {
 			disturb(rnd, r.Work())
 		}
@@ -140,9 +145,21 @@ func differential(t *testing.T, remote string, seed uint64) (compared int) {
 			touch(t, r.Work())
 		}
 		want, ok := gitTree(t, r, parent)
-		s, err := r.Snapshot(t.Context(), parent, "step")
+		if rnd.IntN(2) == 0 {
+			time.Sleep(25 * time.Millisecond) // what is not young is remembered on disk
+		}
+		record := r.Snapshot
+		if rnd.IntN(2) == 0 {
+			record = r.Draft
+		}
+		s, err := record(t.Context(), parent, "step")
 		if err != nil {
 			t.Fatalf("seed %d, step %d: %v", seed, step, err)
+		}
+		if rnd.IntN(4) == 0 { // the kernel tells what has happened since
+			if again, err := r.Draft(t.Context(), parent, "step"); err != nil || again.Tree != s.Tree {
+				t.Fatalf("seed %d, step %d: %+v and then %+v, %v", seed, step, s, again, err)
+			}
 		}
 		if !ok {
 			continue // what git itself cannot add

@@ -1,16 +1,7 @@
 package repo
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
-// stampOf is the stamp of a file as lstat sees it.
-func stampOf(fi os.FileInfo) stamp {
-	st := stamp{size: fi.Size(), mode: fi.Mode()}
-	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
-		st.mtime, st.ctime = s.Mtimespec.Nano(), s.Ctimespec.Nano()
-		st.dev, st.ino = uint64(s.Dev), s.Ino
-	}
-	return st
+func stampFrom(s *syscall.Stat_t) stamp {
+	return stamp{mtime: s.Mtimespec.Nano(), ctime: s.Ctimespec.Nano(), size: s.Size, dev: uint64(s.Dev), ino: s.Ino, mode: uint32(s.Mode), links: uint32(s.Nlink)}
 }

@@ -1,16 +1,7 @@
 package repo
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
-// stampOf is the stamp of a file as lstat sees it.
-func stampOf(fi os.FileInfo) stamp {
-	st := stamp{size: fi.Size(), mode: fi.Mode()}
-	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
-		st.mtime, st.ctime = s.Mtim.Nano(), s.Ctim.Nano()
-		st.dev, st.ino = s.Dev, s.Ino
-	}
-	return st
+func stampFrom(s *syscall.Stat_t) stamp {
+	return stamp{mtime: s.Mtim.Nano(), ctime: s.Ctim.Nano(), size: s.Size, dev: s.Dev, ino: s.Ino, mode: s.Mode, links: uint32(s.Nlink)} //nolint:gosec,unconvert // file systems have fewer, and not all machines the same width
 }
