@@ -126,9 +126,11 @@ type conversation struct {
 	warned bool
 
 	ledger ledger
-	turns  int             // replies, of all its phases
-	reset  int             // turns when it was last begun anew, 0: never
-	told   map[string]bool // directories whose own instructions were quoted
+
+	filtered int             // replies that the provider's content filter stopped
+	turns    int             // replies, of all its phases
+	reset    int             // turns when it was last begun anew, 0: never
+	told     map[string]bool // directories whose own instructions were quoted
 }
 
 // estimate is how many tokens the conversation has, by the provider's own count

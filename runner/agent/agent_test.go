@@ -216,10 +216,9 @@ func TestNothingOfACutReplyRuns(t *testing.T) {
 
 func TestIdleRepliesEndThePhaseForTheGatesToJudge(t *testing.T) {
 	for name, idle := range map[string]Reply{
-		"talk":     {Content: "It is all done."},
-		"empty":    {},
-		"cut":      {Finish: FinishLength, Content: "x"},
-		"filtered": {Finish: FinishFilter, Calls: []Call{call("shell", `{"command":"x"}`)}},
+		"talk":  {Content: "It is all done."},
+		"empty": {},
+		"cut":   {Finish: FinishLength, Content: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, s, b := open(t, map[string]Reply{"tests/1": idle, "tests/2": idle, "tests/3": idle, "implement/1": tidy}, nil)

@@ -14,6 +14,13 @@ import (
 // be filtered before the phase ends.
 const mostIdle = 3
 
+// mostFiltered is how many replies of an attempt the provider's content filter
+// may stop before the feature is given up: the next would fare alike.
+const mostFiltered = 2
+
+// mostUnusable is how many replies in a row may hold no call that could be made.
+const mostUnusable = 3
+
 // mostClosing is how many replies a phase has to end itself once the budget is
 // nearly spent.
 const mostClosing = 2
@@ -29,6 +36,7 @@ type phase struct {
 
 	turn   int
 	idle   int // replies in a row from which nothing was run
+	unable int // replies in a row whose calls could not be made
 	steps  []step
 	nudged map[string]bool
 	shed   bool // the provider itself found the conversation too long
@@ -157,7 +165,7 @@ func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 	whole := r.Finish != FinishLength && r.Finish != FinishFilter
 	if len(calls) > 0 && whole {
 		p.idle = 0
-		return p.perform(ctx, calls)
+		return p.performed(ctx, calls)
 	}
 	p.idle++
 	var remark string
@@ -180,7 +188,29 @@ func (p *phase) act(ctx context.Context, r Reply) (over bool, err error) {
 		p.say(Message{Role: User, Content: "[harness] " + remark})
 	}
 	p.event(Event{Step: "nudge", Text: remark})
+	if r.Finish == FinishFilter {
+		p.c.filtered++
+	}
+	if r.Finish == FinishFilter && p.c.filtered >= mostFiltered {
+		p.claim.GaveUp = runner.Hindered
+		p.claim.Why = fmt.Sprintf("the provider's content filter stopped %d replies (content_filter): say it in other words in the spec, or use another model", p.c.filtered)
+		return true, nil
+	}
 	return p.idle == mostIdle, nil
+}
+
+// performed performs calls, unless no reply in a row held one that could be made.
+func (p *phase) performed(ctx context.Context, calls []wish) (over bool, err error) {
+	p.unable++
+	if slices.ContainsFunc(calls, func(c wish) bool { return c.problem == "" }) {
+		p.unable = 0
+	}
+	over, err = p.perform(ctx, calls)
+	if err == nil && !over && p.unable == mostUnusable {
+		p.stopped("%d replies in a row held no call that could be made (the last: %s)", p.unable, oneLine(calls[0].problem, 200))
+		return true, nil
+	}
+	return over, err
 }
 
 // remarks are what the harness has to say after a turn, to ride at the end of

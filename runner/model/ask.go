@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -150,9 +151,27 @@ func history(r agent.Request) (turn int, taken map[string]bool) {
 	return turn, taken
 }
 
-// notice says once when the server seems to have dropped part of the
-// conversation. Ollama does so silently beyond its num_ctx.
+// another says whether the provider names another model than was asked for.
+// Most name a version of it, or leave out whose it is.
+func another(asked, named string) bool {
+	last := func(s string) string { return strings.ToLower(s[strings.LastIndexByte(s, '/')+1:]) }
+	a, n := last(asked), last(named)
+	return named != "" && !strings.Contains(a, n) && !strings.Contains(n, a)
+}
+
+// notice says once when another model answers than was asked for, and when the
+// server seems to have dropped part of the conversation. Ollama does so silently
+// beyond its num_ctx.
 func (c *Client) notice(a *answer, x *exchange) {
+	c.mu.Lock()
+	other := another(c.name, a.model) && c.other != a.model
+	if other {
+		c.other = a.model
+	}
+	c.mu.Unlock()
+	if other {
+		c.log(fmt.Sprintf("model %s: the provider says that %.100s has answered; its tokens are counted at the price of what was asked for", c.name, c.clean(a.model)))
+	}
 	sent := x.sent - x.heavier
 	if a.usage == nil || sent < 24_000 || a.usage.prompt*12 > int64(sent) {
 		return

@@ -92,13 +92,14 @@ type Client struct {
 	how   manner
 	sent  []*sent // the newest first
 	short bool    // that the server cuts conversations was said
+	other string  // that this one answers in place of the model was said
 }
 
 const (
 	defaultBase   = "https://api.openai.com/v1"
 	defaultWindow = 128_000
 	firstByte     = 300 * time.Second
-	betweenBytes  = 120 * time.Second
+	betweenBytes  = 90 * time.Second
 	wholeReply    = 30 * time.Minute
 	lateUsage     = 10 * time.Second
 )

@@ -19,6 +19,7 @@ type answer struct {
 	extra  fields        // of the message
 	items  []item        // of a reply of the Responses API
 	finish string
+	model  string // who the provider says has answered
 	usage  *tokens
 	bytes  int // of what the model wrote
 	held   int // of what is kept of it
@@ -37,6 +38,7 @@ type call struct {
 // the library's refuses arguments that are an object, among others, and drops
 // what it does not know.
 type chunk struct {
+	Model   json.RawMessage `json:"model"`
 	Choices []choice        `json:"choices"`
 	Usage   json.RawMessage `json:"usage"`
 	Error   json.RawMessage `json:"error"`
@@ -67,6 +69,9 @@ func (a *answer) add(raw []byte) (heard, error) {
 	}
 	if u := readTokens(c.Usage); u != nil {
 		a.usage = u
+	}
+	if name := text(c.Model); name != "" {
+		a.model = name
 	}
 	if len(c.Error) > 0 && string(c.Error) != "null" {
 		return heard{said: c.Error}, nil

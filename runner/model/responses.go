@@ -199,6 +199,7 @@ type response struct {
 	Output     []json.RawMessage `json:"output"`
 	Error      json.RawMessage   `json:"error"`
 	Usage      json.RawMessage   `json:"usage"`
+	Model      json.RawMessage   `json:"model"`
 	Incomplete struct {
 		Reason string `json:"reason"`
 	} `json:"incomplete_details"`
@@ -243,6 +244,7 @@ func failed(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "n
 
 // ends takes the response as it is at its end.
 func (a *answer) ends(r response) heard {
+	a.model = text(r.Model)
 	a.usage = readTokens(r.Usage)
 	status := openai.ResponseStatus(text(r.Status))
 	switch {
