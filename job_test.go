@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -64,6 +65,8 @@ func playScripts(t *testing.T, dir string) {
 			"says":             hubDo((*hub).says),
 			"comment-event":    hubDo((*hub).commentEvent),
 			"issue":            hubDo((*hub).issue),
+			"provider":         hubDo((*hub).provider),
+			"asked":            hubDo((*hub).asked),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -82,6 +85,8 @@ type hub struct {
 	work string // the script's directory
 	run  int64  // at work
 	jobs int    // of it
+
+	questions map[string]*atomic.Int64 // of the provider, by model
 }
 
 type hubKey struct{}

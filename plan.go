@@ -106,11 +106,12 @@ func planPlace(ctx context.Context, env environment, f *flags, c config, p place
 		if err := errors.Join(c.missing()...); err != nil {
 			return res, usage(err)
 		}
-		client, err := s.models(ctx, env, c, runner.ByPerson, runner.Found{}, func(e runner.Event) { fmt.Fprintln(env.stderr, logLine(e.Text)) })
-		if err != nil {
+		c.ReviewModel = "" // nothing is reviewed here
+		models, down, err := s.models(ctx, env, c, runner.ByPerson, runner.Found{}, func(e runner.Event) { fmt.Fprintln(env.stderr, logLine(e.Text)) })
+		if err = errors.Join(err, down); err != nil {
 			return res, err
 		}
-		o.Ask = client
+		o.Ask = models.build
 	}
 	planner, err := plan.Open(o)
 	if err != nil {

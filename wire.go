@@ -179,35 +179,16 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	}
 	warm(ctx, box, r, p.seeds, notify, env.now)
 	s.cacheKey = runner.Hash([]byte(p.remote + " " + c.Loop))[:32]
-	client, err := s.models(ctx, env, c, p.trigger, found, notify)
+	models, down, err := s.models(ctx, env, c, p.trigger, found, notify)
 	if err != nil {
 		return nil, err
 	}
-	var reviewer check.Reviewer
-	learned := client.Known
-	if c.ReviewModel != "" {
-		second := c
-		second.Model, second.Script = c.ReviewModel, c.ReviewScript
-		review, err := s.model(env, second, nil)
-		if err == nil {
-			err = review.Probe(ctx)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("input review-model: %w", err)
-		}
-		reviewer = review
-		learned = func() []runner.Endpoint {
-			if e, ok := review.Known(); ok {
-				return append(client.Known(), e)
-			}
-			return client.Known()
-		}
-	}
+	client := models.build
 	page, err := s.browser(ctx, env, c, box, dir)
 	if err != nil {
 		return nil, err
 	}
-	gates, err := openGates(env, c, r, page, reviewer, box, dir)
+	gates, err := openGates(env, c, r, page, models.reviewer(), box, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -249,8 +230,8 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
 		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Sees: client.Sees, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
 		Cancelled: env.leave.cancelled, Hurry: env.leave.hurry,
-		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c),
-		Now: env.now, Notify: journal.take, Words: report.Record, Health: client.Health, Known: learned,
+		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c), Down: down,
+		Now: env.now, Notify: journal.take, Words: report.Record, Health: models.health, Known: models.known,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
 			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
 			p.Upload = append(p.Upload, kept(filepath.Join(dir, "pages"))...)
@@ -337,43 +318,6 @@ const grace = 4 * time.Minute
 
 // newLineage draws the id of a loop.
 func newLineage() string { return strings.ToLower(crand.Text()[:12]) }
-
-// models opens the model that c names, with those that take over from it, and
-// sees that one of them answers; unless the state says that none may be asked yet,
-// which the session will find as well.
-func (s *session) models(ctx context.Context, env environment, c config, trigger runner.Trigger, found runner.Found, notify func(runner.Event)) (*model.Chain, error) {
-	var known runner.State
-	if found.State != nil {
-		known, _ = runner.Decode(found.State, found.List) // what is wrong with it the session says
-	}
-	s.endpoints = known.Endpoints
-	now := env.now()
-	if trigger == runner.ByPerson { // who may have mended what was broken
-		for i := range known.Models {
-			known.Models[i].Until = now
-		}
-		known.Until = now
-	}
-	log := func(text string) { notify(runner.Event{Time: env.now(), Step: "model", Text: text}) }
-	var clients []*model.Client
-	for _, name := range append([]string{c.Model}, c.Fallback...) {
-		one := c
-		one.Model = name
-		client, err := s.model(env, one, log)
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, client)
-	}
-	chain := model.NewChain(known.Models, clients[0], clients[1:]...)
-	if names := chain.Unpriced(); len(names) > 0 && c.Script == "" {
-		log(fmt.Sprintf("the price of %s is not known, so that a high guess is charged to the budget; the input prices gives it", strings.Join(names, ", ")))
-	}
-	if now.Before(known.Until) {
-		return chain, nil
-	}
-	return chain, chain.Probe(ctx)
-}
 
 // model opens the model that c names. What it is answered from belongs to the
 // session, which closes it.

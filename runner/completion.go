@@ -8,7 +8,10 @@ import (
 	"slices"
 )
 
-var errFinished = errors.New("nothing is left to do")
+var (
+	errFinished = errors.New("nothing is left to do")
+	errDown     = errors.New("no model can be asked") // see Session.Down
+)
 
 // save numbers the state, chains it to the one before, and makes it and files
 // the next transaction: the only way in which anything is remembered.
@@ -81,6 +84,30 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	st.Reason, st.Why = stop.Reason, stop.says()
 	s.notify(st, Event{Step: string(e.Decision), Text: st.Why})
 	return st.Result(e.Decision), failure
+}
+
+// postpone ends a session for which no model is up. It claims nothing and counts
+// for nothing; but where a time is known at which one may be up again, and there
+// is a loop that it can be kept with, that is kept, and runs before it ask nobody.
+func (s *Session) postpone(ctx context.Context, st State) (LoopResult, error) {
+	stop, ok := errors.AsType[*StopError](s.Down)
+	if !ok || stop.Until.IsZero() || st.Serial == 0 || st.Status == Running {
+		return s.leave(ctx, st, s.Down)
+	}
+	if st.Status == AwaitingSuccessor {
+		st = st.effect(DispatchKey(st.Serial), s.Owner.Run)
+	}
+	st.Owner, st.Status, st.Reason, st.Why = nil, Waiting, stop.Reason, legible(stop.says(), noteBytes)
+	st, err := s.save(ctx, st.held(stop), "no model is up: wait", s.Papers(st, st.Result(Wait)).State...)
+	if err != nil {
+		return s.leave(ctx, st, err)
+	}
+	st, res, err := s.report(ctx, st, Wait)
+	s.notify(st, Event{Step: string(Wait), Text: st.Why})
+	if stop.Reason == Paused {
+		err = errors.Join(s.Down, err)
+	}
+	return res, err
 }
 
 // report uploads what people may want to read, then makes the forge say where

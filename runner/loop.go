@@ -33,6 +33,7 @@ type Session struct {
 	Owner   Owner  // the run that this session belongs to
 	Spec    Spec
 	Unclear *UnclearError // what the spec leaves open, if that is too much to draw up a list from
+	Down    error         // why no model can be asked, if that was found out already
 
 	Cancelled <-chan struct{} // closed when the run is told to end; nil: never
 	Hurry     <-chan struct{} // closed when there is no time left to put in order what that interrupted
@@ -67,6 +68,9 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 
 	// INITIALIZE
 	st, err := s.claim(tidy)
+	if errors.Is(err, errDown) {
+		return s.postpone(tidy, st)
+	}
 	if err != nil {
 		return s.leave(tidy, st, err)
 	}
@@ -103,6 +107,9 @@ func (s *Session) claim(ctx context.Context) (State, error) {
 	}
 	if st, err = s.overruled(ctx, st); err != nil {
 		return st, err
+	}
+	if s.Down != nil && s.asks(st) {
+		return st, errDown
 	}
 	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
 }
@@ -157,13 +164,19 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	if err := errors.Join(s.wanted(ctx, st), s.spun(st)); err != nil {
 		return err
 	}
-	if _, more := st.Next(s.Config.AttemptsPerFeature); !more && len(st.Features) > 0 && !s.changed(st) {
+	if !s.asks(st) {
 		return nil // all that is left is to say so
 	}
 	if err := s.Config.mayAsk(st, s.Now()); err != nil {
 		return err
 	}
 	return s.Config.sessionsLeft(st)
+}
+
+// asks says whether there is anything to do for which a model is asked.
+func (s *Session) asks(st State) bool {
+	_, more := st.Next(s.Config.AttemptsPerFeature)
+	return more || len(st.Features) == 0 || s.changed(st)
 }
 
 // free says that another run owns the loop, if so. Only the forge knows whether

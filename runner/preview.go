@@ -39,6 +39,13 @@ func (s *Session) Preview(ctx context.Context) (Outlook, error) {
 	if err != nil {
 		return o, err
 	}
+	if s.Down != nil && s.asks(st) {
+		if stop, ok := errors.AsType[*StopError](s.Down); ok {
+			o.Why = stop.says()
+			return o, nil
+		}
+		return o, s.Down
+	}
 	o.State = st.claimed(s.Owner, s.Config)
 	if len(st.Features) == 0 || s.changed(st) {
 		rows, usage, err := s.Planner.Plan(ctx, st.Features, s.Config.purse(st))

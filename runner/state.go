@@ -356,7 +356,7 @@ func (st State) noted(id string, notes []string) State {
 func (st State) ended(e Ending, why string, now time.Time) State {
 	st.Owner = nil
 	st.Status, st.Reason, st.Why = e.Status, e.Reason, legible(why, noteBytes)
-	return st.record(func(r *SessionRecord) { r.Ended, r.Reason = now, e.Reason })
+	return st.record(func(r *SessionRecord) { r.Ended, r.Reason, r.Time = now, e.Reason, now.Sub(r.Begun) })
 }
 
 // held keeps the time before which no model is to be asked, if err names one.
@@ -402,7 +402,11 @@ const (
 
 // timed brings the time spent up to now.
 func (st State) timed(now time.Time) State {
-	st = st.record(func(r *SessionRecord) { r.Time = now.Sub(r.Begun) })
+	st = st.record(func(r *SessionRecord) {
+		if r.Ended.IsZero() { // what is kept after that is no time of its own
+			r.Time = now.Sub(r.Begun)
+		}
+	})
 	st.Spent.Time = 0
 	for _, r := range st.Sessions {
 		st.Spent.Time += r.Time
