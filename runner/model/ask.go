@@ -19,10 +19,7 @@ func (c *Client) once(ctx context.Context, r agent.Request, how manner, plain bo
 	ctx, w := watch(ctx, c.first, c.idle, c.whole, c.late)
 	defer w.stop()
 	form := c.form(how)
-	x := &exchange{watch: w, messages: c.written(r.Messages, form), heavier: form.heavier(r.Messages), plain: plain}
-	if how.keyed && c.key != "" {
-		x.more = quote([]byte(`,"prompt_cache_key":`), c.key)
-	}
+	x := &exchange{watch: w, messages: c.written(r.Messages, form), heavier: form.heavier(r.Messages), more: c.cacheFields(how), plain: plain}
 
 	var a answer
 	err := c.stream(context.WithValue(ctx, exchangeKey{}, x), w, r, how, plain, &a)

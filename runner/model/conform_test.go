@@ -107,7 +107,7 @@ func (s shape) host(t *testing.T, answer http.HandlerFunc) *bench {
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		suffix, ok := strings.CutPrefix(r.URL.Path, strings.TrimSuffix(base.Path, "/"))
 		switch key := r.Header.Get("Authorization"); {
-		case !ok || suffix != "/chat/completions" && suffix != "/responses" || r.Host != base.Host:
+		case !ok || suffix != "/chat/completions" && suffix != "/responses" || r.Host != base.Host || r.URL.RawQuery != "": // Azure's v1 path takes no api-version
 			status(404, `{"error":{"message":"Invalid URL"}}`)(w, r)
 		case secure && key != "Bearer "+testKey:
 			status(401, `{"error":{"message":"no key"}}`)(w, r)

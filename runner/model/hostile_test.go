@@ -169,6 +169,51 @@ func TestModelThatDoesNotStopIsCutByLength(t *testing.T) {
 	}
 }
 
+// A reply with more calls than are taken is cut, though it is small and comes to an
+// end by itself: what follows from call 129 nobody has seen.
+func TestTooManyCallsAreCut(t *testing.T) {
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		for n, want := range map[int]agent.Finish{mostCalls: agent.FinishCalls, mostCalls + 1: agent.FinishLength} {
+			var chat, items []string
+			for i := range n {
+				chat = append(chat, tools(fmt.Sprintf(`{"index":%d,"id":"c%d","function":{"name":"run_tests","arguments":"{\"scope\":\"all\"}"}}`, i, i)))
+				items = append(items, itemDone(fmt.Sprintf(`{"type":"function_call","call_id":"c%d","name":"run_tests","arguments":"{\"scope\":\"all\"}"}`, i)))
+			}
+			p := serve(t, byPath(stream(append(chat, calls, used, done)...), stream(append(items, finished)...)))
+			got, err := open(t, p.URL, over).Complete(t.Context(), question1)
+			if err != nil || got.Finish != want || len(got.Calls) != mostCalls {
+				t.Fatalf("%d calls: finish %s with %d, %v", n, got.Finish, len(got.Calls), err)
+			}
+			if args := got.Calls[0].Args; (args == "{}") != (want == agent.FinishLength) {
+				t.Errorf("%d calls: the first has %s", n, args)
+			}
+		}
+	})
+}
+
+// One event has at most 8 MB: a longer one is cut there, and not where the whole
+// reply would be.
+func TestALongLineIsCut(t *testing.T) {
+	overBoth(t, func(t *testing.T, over func(*Options)) {
+		for _, size := range []int{mostLine - 4096, mostLine + 64<<10} {
+			pad := `{"choices":[],"type":"response.in_progress","pad":"` + strings.Repeat("x", size) + `"}`
+			p := serve(t, byPath(stream(pad, says("hello"), stops, used, done), stream(pad, oneLine(completed))), byPath(good(), stream(oneLine(completed))))
+			c := open(t, p.URL, over)
+			got, err := c.Complete(t.Context(), question1)
+			asked := 1
+			if size > mostLine {
+				asked = 2
+			}
+			if err != nil || got.Content != "hello" || p.asked() != asked {
+				t.Fatalf("%d bytes: got %+v, %v after %d requests", size, got, err, p.asked())
+			}
+			if asked == 2 && (len(c.lines) != 1 || !strings.Contains(c.lines[0], "the reply is endless")) {
+				t.Errorf("logged %q", c.lines)
+			}
+		}
+	})
+}
+
 // The phase goes on where a reply was without bounds.
 func TestPhaseGoesOnAfterAHostileReply(t *testing.T) {
 	p := serve(t,

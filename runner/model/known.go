@@ -24,6 +24,7 @@ var lessons = []struct {
 	{"reasoning.encrypted_content", func(m *manner) *bool { return &m.sealed }, false},
 	{"echo", func(m *manner) *bool { return &m.bare }, true},
 	{"prompt_cache_key", func(m *manner) *bool { return &m.keyed }, false},
+	{"cache_control", func(m *manner) *bool { return &m.marked }, false},
 	{"images", func(m *manner) *bool { return &m.blind }, true},
 }
 

@@ -31,13 +31,16 @@ type manner struct {
 	usage     bool // usage in a stream has to be asked for
 	sealed    bool // reasoning can be had encrypted
 	bare      bool // what came with a reply is not wanted back
-	keyed     bool // it knows prompt_cache_key
+	keyed     bool // it knows which requests belong together by prompt_cache_key, or session_id
+	marked    bool // what is to be cached has to be marked
 	blind     bool // pictures are left out
 }
 
 // firstManner is what can be known before the first request.
 func firstManner(api API, name, effort string, base *url.URL) (manner, error) {
-	m := manner{newer: takesNewer(name, base), usage: true, sealed: true, keyed: openAI(base), blind: true}
+	m := manner{newer: takesNewer(name, base), usage: true, sealed: true, blind: true}
+	m.keyed = openAI(base) || openRouter(base)
+	m.marked = openRouter(base) && strings.HasPrefix(name, "anthropic/") // the others there cache by themselves
 	switch api {
 	case "", Auto:
 		m.auto = true
@@ -72,6 +75,8 @@ func openAI(base *url.URL) bool {
 	return host == "api.openai.com" || azure(host)
 }
 
+func openRouter(base *url.URL) bool { return base.Hostname() == "openrouter.ai" }
+
 func azure(host string) bool {
 	return strings.HasSuffix(host, ".openai.azure.com") || strings.HasSuffix(host, ".services.ai.azure.com") || strings.HasSuffix(host, ".cognitiveservices.azure.com")
 }
@@ -96,7 +101,8 @@ var (
 	knowsNoUsage   = pattern.MustCompile(`(?i)stream_options`)
 	knowsNoSeal    = pattern.MustCompile(`(?i)encrypted.content is not supported|(unknown|unsupported|invalid|not supported|unrecognized).*\binclude\b|\binclude\b.*(unknown|unsupported|invalid|not supported|unrecognized)`)
 	wantsNoEcho    = pattern.MustCompile(`(?i)(reasoning(_content|_details)?|extra_content|provider_specific_fields|encrypted.content)\b.*(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra|could not be (verified|decrypted)|not issued)|(unsupported|not supported|not permitted|unexpected|unknown|unrecognized|extra)\b.*(reasoning(_content|_details)?|extra_content)\b|invalid_encrypted_content`)
-	knowsNoKey     = pattern.MustCompile(`(?i)prompt_cache_key`)
+	knowsNoKey     = pattern.MustCompile(`(?i)prompt_cache_key|session_id`)
+	knowsNoMark    = pattern.MustCompile(`(?i)cache_control`)
 	seesNothing    = pattern.MustCompile(`(?i)\b(image|images|image_url|input_image|vision|multimodal|multi-modal)\b.*(not support|unsupported|not available|not allowed|not enabled|disabled|no endpoints|cannot|can't|invalid|unknown|unexpected)|(not support|unsupported|no endpoints|cannot|can't|invalid|unknown|unexpected)\b.*\b(image|images|image_url|input_image|vision|multimodal)\b|must be a string|text.?only`)
 	wantsEcho      = pattern.MustCompile(`(?i)missing|must be (passed|echoed|sent)|required`)
 )
@@ -126,6 +132,9 @@ func (m manner) mend(f fault, echoed, pictured bool) (manner, string) {
 	case m.keyed && knowsNoKey.MatchString(f.text):
 		m.keyed = false
 		return m, "no cache key is sent from now on"
+	case m.marked && knowsNoMark.MatchString(f.text):
+		m.marked = false
+		return m, "nothing is marked for its cache from now on"
 	case !m.responses && m.usage && knowsNoUsage.MatchString(f.text):
 		m.usage = false
 		return m, "usage is no longer asked for"

@@ -210,6 +210,11 @@ func TestManners(t *testing.T) {
 			sign:    `,"prompt_cache_key":"loop-1"`,
 			lesson:  "prompt_cache_key",
 		},
+		"a mark for the cache": {
+			refusal: `{"error":{"message":"Unrecognized request argument supplied: cache_control","code":400}}`,
+			sign:    `,"cache_control":{"type":"ephemeral"}`,
+			lesson:  "cache_control",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := byPath(good(), stream(oneLine(completed)))
@@ -220,8 +225,8 @@ func TestManners(t *testing.T) {
 						tt.change(o)
 					}
 				})
-				c.fresh.keyed = true // as at OpenAI's address
-				c.how.keyed = len(known) == 0
+				c.fresh.keyed, c.fresh.marked = true, true // as at OpenAI's address, and OpenRouter's
+				c.how.keyed, c.how.marked = len(known) == 0, len(known) == 0
 				return c
 			}
 			c := client()

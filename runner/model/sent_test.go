@@ -17,7 +17,7 @@ import (
 // stands before it.
 func conversationOf(t *testing.T, body string) string {
 	t.Helper()
-	for _, end := range []string{`],"max_tokens":`, `],"max_output_tokens":`, `],"prompt_cache_key":`} {
+	for _, end := range []string{`],"max_tokens":`, `],"max_output_tokens":`, `],"prompt_cache_key":`, `],"session_id":`} {
 		if before, _, ok := strings.Cut(body, end); ok {
 			return before
 		}
