@@ -407,7 +407,8 @@ func TestSpan(t *testing.T) {
 		"0.25":                          250 * time.Millisecond,
 		"6m0s":                          6 * time.Minute,
 		"12ms":                          12 * time.Millisecond,
-		"1e99":                          time.UnixMilli(1e15).Sub(now),
+		"1e99":                          mostWait,
+		"9999h":                         mostWait,
 		"1795348860":                    time.Minute,
 		"2026-11-22T12:00:05Z":          5 * time.Second,
 		"Sun, 22 Nov 2026 12:02:00 GMT": 2 * time.Minute,
@@ -461,4 +462,26 @@ func TestOpenReportsEveryMistake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever an error holds, something can be said of it, on one line and within
+// bounds.
+func FuzzSaid(f *testing.F) {
+	for _, s := range []string{
+		`[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"34s"}]}}]`, `"text"`, `{"detail":[{"msg":"extra"}]}`, `{"error":null,"message":7}`,
+		`{"error":{"message":"Provider returned error","code":429,"metadata":{"headers":{"X-RateLimit-Reset":"1795348830000","retry-after":1e99},"raw":"{\"error\":{\"metadata\":{\"raw\":\"x\"}}}"}}}`,
+	} {
+		f.Add(429, []byte(s))
+	}
+	c := &Client{clean: cleaner(testKey), now: func() time.Time { return time.Unix(1e9, 0) }, name: "m"}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if status < 0 || status > 599 || status == http.StatusOK {
+			return
+		}
+		x := &exchange{status: status, header: http.Header{}, body: body, sent: 1}
+		got := c.fault(x, "", fmt.Errorf("cut"))
+		if got == nil || got.kind == 0 || got.text == "" || len(got.text) > 700 || strings.ContainsAny(got.text, "\n\r\x1b") || got.hint < 0 || got.hint > 400*24*time.Hour {
+			t.Errorf("%+v", got)
+		}
+	})
 }

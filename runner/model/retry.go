@@ -68,7 +68,7 @@ func hint(status int, h http.Header, s said, now time.Time) time.Duration {
 		return d
 	}
 	if s.retry > 0 {
-		return s.retry
+		return min(s.retry, mostWait)
 	}
 	if status != http.StatusTooManyRequests {
 		return 0 // some send their limits with every answer
@@ -89,9 +89,16 @@ func hint(status int, h http.Header, s said, now time.Time) time.Duration {
 	return longest
 }
 
+// mostWait is the longest wait that is believed.
+const mostWait = 365 * 24 * time.Hour
+
 // span reads a wait in the forms there are: seconds, 6m0s, a date, or a
 // moment as seconds or milliseconds since 1970.
 func span(s string, now time.Time) time.Duration {
+	return min(read(s, now), mostWait)
+}
+
+func read(s string, now time.Time) time.Duration {
 	s = strings.TrimSpace(s)
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		switch {
@@ -114,10 +121,10 @@ func span(s string, now time.Time) time.Duration {
 	return 0
 }
 
-// length is so many seconds, at most a year.
+// length is so many seconds, as far as they are believed.
 func length(seconds float64) time.Duration {
 	if math.IsNaN(seconds) {
 		return 0
 	}
-	return time.Duration(max(0, min(seconds, 365*24*3600)) * float64(time.Second))
+	return time.Duration(max(0, min(seconds, mostWait.Seconds())) * float64(time.Second))
 }

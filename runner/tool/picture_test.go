@@ -201,3 +201,19 @@ func TestScreenshotsAreShown(t *testing.T) {
 	p.shot = []byte("not a picture")
 	has(t, act(`{"action":"screenshot"}`, sees), "page of", "the picture is not shown: not a picture")
 }
+
+// Whatever a file holds, it is refused, or shown within the limits.
+func FuzzPicture(f *testing.F) {
+	for _, s := range []string{asPNG(flag(9, 7)), asJPEG(flag(9, 7)), asGIF(flag(9, 7)), asPNG(flag(1600, 2)), bomb(5, 60_000), riff("VP8X", 0, 0, 0, 0, 0x3f, 0x01, 0, 0xef, 0, 0)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := picture(data)
+		if err != nil {
+			return
+		}
+		if max(got.Width, got.Height) > mostSide || min(got.Width, got.Height) < 1 || len(got.Data) > mostBytes || got.Data == "" || got.Media == "image/gif" {
+			t.Errorf("%s of %d x %d, %d bytes", got.Media, got.Width, got.Height, len(got.Data))
+		}
+	})
+}
