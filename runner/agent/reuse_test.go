@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,10 +85,64 @@ func TestALongSessionReusesItsPrefix(t *testing.T) {
 	}
 }
 
+// simulated is the same session as a calculation on sizes alone, without an agent or
+// a byte of text: batches from 100,000 tokens on, again after 40,000, the newest ten
+// results kept. It is what the agent's figures stand beside.
+func simulated() (sent, found, peak int) {
+	const fixed, said, left = 6000, 350, 30
+	type part struct {
+		turn, tokens int
+		result       bool
+	}
+	sum := func(parts []part) (n int) {
+		for _, p := range parts {
+			n += p.tokens
+		}
+		return n
+	}
+	history, before, next := []part{{tokens: fixed}}, []part(nil), mostTokens
+	for turn, tokens := range sizes {
+		same := 0
+		for same < min(len(history), len(before)) && history[same] == before[same] {
+			same++
+		}
+		if n := sum(history[:same]); n >= 1024 {
+			found += n / 128 * 128
+		}
+		n := sum(history)
+		sent, peak = sent+n, max(peak, n)
+		before = slices.Clone(history)
+		history = append(history, part{turn, said, false}, part{turn, tokens, true})
+		if sum(history) <= next {
+			continue
+		}
+		for i, p := range history {
+			if p.result && p.turn <= turn-keepMany {
+				history[i].tokens = left
+			}
+		}
+		next = sum(history) + stepTokens
+	}
+	return sent, found, peak
+}
+
+// The agent does what the policy says, to within what a calculation leaves out.
+func TestTheAgentReusesAsMuchAsTheSimulation(t *testing.T) {
+	sent, found, peak := simulated()
+	m := played(t)
+	should, does := 100*float64(found)/float64(sent), 100*float64(m.found)/float64(m.sent)
+	if does < should-1 || m.peak > peak+peak/20 {
+		t.Errorf("%.1f %% reused at a peak of %d, simulated %.1f %% at %d", does, m.peak, should, peak)
+	}
+}
+
 // BenchmarkReuse says what of the tokens of a long session a provider's cache
-// would find.
+// would find, and beside it what it would by a simulation.
 func BenchmarkReuse(b *testing.B) {
 	for b.Loop() {
+		sent, found, peak := simulated()
+		b.ReportMetric(100*float64(found)/float64(sent), "%reused-simulated")
+		b.ReportMetric(float64(peak), "peak-tokens-simulated")
 		m := played(b)
 		b.ReportMetric(100*float64(m.found)/float64(m.sent), "%reused")
 		b.ReportMetric(float64(m.peak), "peak-tokens")
