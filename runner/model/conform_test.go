@@ -150,7 +150,8 @@ func (s shape) answers(bodies *[]string) http.HandlerFunc {
 		second := strings.Contains(body, "a.txt")
 		lacks := slices.ContainsFunc(s.wants, func(l string) bool { return !strings.Contains(body, l) }) ||
 			slices.ContainsFunc(s.never, func(l string) bool { return strings.Contains(body, l) }) ||
-			second && !strings.Contains(body, s.echo)
+			second && !strings.Contains(body, s.echo) ||
+			strings.Count(body, `"role":"system"`) != 1 || strings.Contains(body, `"role":"developer"`) // Anthropic moves them all to the front
 		switch {
 		case lacks:
 			status(http.StatusBadRequest, s.refusal)(w, r)
@@ -208,6 +209,32 @@ func (s shape) twoTurns(t *testing.T) {
 	}
 	if !strings.HasPrefix(bodies[1], conversationOf(t, strings.NewReplacer(`"max_completion_tokens"`, `"max_tokens"`, `],"model":`, `],"max_output_tokens":`).Replace(bodies[0]))) {
 		t.Errorf("the second request does not begin with the first:\n%s\n%s", bodies[0], bodies[1])
+	}
+}
+
+// An Azure deployment has any name, so nothing tells beforehand that the model in it
+// wants the Responses API for its tools; by its own words it is found out, at
+// Azure's address and with the key for its cache in both APIs.
+// https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
+func TestAnAzureDeploymentIsFoundOut(t *testing.T) {
+	s := readShape(t, "testdata/providers/azure.txtar")
+	var asked []string
+	answer := byPath(status(400, toolsOnlyInResponses), stream(oneLine(completed)))
+	c := s.host(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !strings.Contains(string(body), `"prompt_cache_key":"loop-1"`) {
+			t.Errorf("%v: %s", err, body)
+		}
+		asked = append(asked, r.URL.Path)
+		answer(w, r)
+	})
+	for range 2 {
+		if got, err := c.Complete(t.Context(), question1); err != nil || got.Content != "hello" {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+	}
+	if want := []string{"/openai/v1/chat/completions", "/openai/v1/responses", "/openai/v1/responses"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %v", asked)
 	}
 }
 

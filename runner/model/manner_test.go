@@ -1,10 +1,13 @@
 package model
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -297,5 +300,68 @@ func TestEchoThatIsMissedIsNotDropped(t *testing.T) {
 		if _, err := c.Complete(t.Context(), echoing(c, r, `{"reasoning_content":"hm"}`)); err == nil || c.how.bare || p.asked() != 1 {
 			t.Errorf("got %v, bare %v after %d requests", err, c.how.bare, p.asked())
 		}
+	}
+}
+
+// Two calls that were refused at the same time for different things learn one after
+// the other: what the faster one learned is not overwritten by what the slower
+// one concludes from how both had asked.
+func TestCallsDoNotForgetForOneAnother(t *testing.T) {
+	var mu sync.Mutex
+	both := make(chan struct{})
+	var bodies []string
+	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		body := string(raw)
+		mu.Lock()
+		bodies = append(bodies, body)
+		n := len(bodies)
+		mu.Unlock()
+		switch {
+		case n == 2:
+			close(both)
+		case n == 1:
+			<-both
+		}
+		switch usage, old := strings.Contains(body, "stream_options"), strings.Contains(body, `"max_tokens"`); {
+		case usage && (n == 1 || !old):
+			status(400, `{"error":{"message":"Unrecognized request argument supplied: stream_options"}}`)(w, r)
+		case old:
+			status(400, `{"error":{"message":"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}`)(w, r)
+		default:
+			good()(w, r)
+		}
+	}))
+	defer p.Close()
+	c := open(t, p.URL+"/v1", func(o *Options) { o.Log = nil })
+	ask := func() {
+		if got, err := c.Complete(t.Context(), question1); err != nil || got.Content != "hello" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+	var calls sync.WaitGroup
+	calls.Go(ask)
+	calls.Go(ask)
+	calls.Wait()
+	before := len(bodies)
+	ask()
+	how := c.manner()
+	if how.usage || !how.newer || len(bodies) != before+1 || before > 6 {
+		t.Errorf("asked %d times, then %d: %+v", before, len(bodies)-before, how)
+	}
+
+	// The same, one step at a time.
+	c = open(t, p.URL+"/v1", func(o *Options) { o.Log = nil })
+	first := c.manner()
+	for _, text := range []string{"unknown stream_options", "max_tokens: use max_completion_tokens"} {
+		if !c.learn(first, fault{kind: refused, text: text}, question1) {
+			t.Errorf("%q: not asked again", text)
+		}
+	}
+	if how := c.manner(); how.usage || how.newer {
+		t.Errorf("the slower call's conclusion stands: %+v", how)
 	}
 }
