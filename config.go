@@ -52,6 +52,7 @@ type config struct {
 	Test, Start, URL string
 	Isolation        string
 	PullRequest      string
+	Notify           []string // who is mentioned when a person is needed
 	ConfigFile       string
 	NotSecrets       []string // ids of findings
 	DryRun           bool
@@ -124,6 +125,7 @@ var inputs = []input{
 	{"approve-features", "false", "true or false", "Stop after the feature list until a person has started the workflow by hand.", truth(func(c *config, b bool) { c.LoopConfig.ApproveFeatures = b })},
 	{"pull-request", "draft", "draft, ready or none", "What kind of pull request is opened with the first verified feature.", oneOf(func(c *config) *string { return &c.PullRequest }, "draft", "ready", "none")},
 	{"not-secrets", "", "ids of findings, with commas", "False alarms of the search for secrets, by the ids that the log gives them, so that their files are committed; see docs/checkpoints.md.", setNotSecrets},
+	{"notify", "", "names on GitHub like ada or org/team, with commas", "Who is mentioned in the comment when only a person can let the loop go on; by default who started it by hand.", setNotify},
 	{"dry-run", "false", "true or false", "Say what a session would do, and write nothing: no branch, no pull request, no comment, no dispatch. A feature list that is not there yet is drawn up and shown.", truth(func(c *config, b bool) { c.DryRun = b })},
 	{"enabled", "true", "true, on, 1, false, off or 0", "The switch: when it is off no session starts, and the job is green and says so. Best set to a variable of the repository, see How to stop it.", setSwitch},
 	{"config", ".github/autonomous-loop.yml", "a path", "A file with these names as keys, read from the default branch only.", text(func(c *config) *string { return &c.ConfigFile })},
@@ -258,6 +260,20 @@ func setNotSecrets(c *config, v string) error {
 			return errNot
 		}
 		c.NotSecrets = append(c.NotSecrets, id)
+	}
+	return nil
+}
+
+// mentionable is what GitHub lets an account or a team be called.
+var mentionable = pattern.MustCompile(`^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(/[A-Za-z0-9]([A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?)?$`)
+
+func setNotify(c *config, v string) error {
+	for name := range strings.SplitSeq(v, ",") {
+		name = strings.TrimPrefix(strings.TrimSpace(name), "@")
+		if !mentionable.MatchString(name) || len(c.Notify) == 10 {
+			return errNot
+		}
+		c.Notify = append(c.Notify, name)
 	}
 	return nil
 }

@@ -80,6 +80,15 @@ func TestMissingInputsAreNamedWithTheirRemedy(t *testing.T) {
 }
 
 func TestBudgetsAndCounts(t *testing.T) {
+	for value, want := range map[string]string{
+		"ada": "ada", "@ada, org/the-team": "ada org/the-team", "a-b": "a-b", "a--b": "", "-a": "", "ada lovelace": "", "a/b/c": "", "ada\nbob": "",
+		"github-actions[bot]": "", "a,,b": "", "org/": "", strings.Repeat("a", 40): "", "a,b,c,d,e,f,g,h,i,j,k": "", "@here!": "",
+	} {
+		c, err := parseConfig(lookupIn(map[string]string{"model": "script:x", "notify": value}))
+		if got := strings.Join(c.Notify, " "); (err == nil) != (want != "") || err == nil && got != want {
+			t.Errorf("notify %q: %q, %v", value, got, err)
+		}
+	}
 	type set struct {
 		session, feature runner.Cap
 		low, high        int

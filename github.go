@@ -147,12 +147,16 @@ func (j *job) hub(c config, base string, sleepFor func(context.Context, time.Dur
 
 func (j *job) place(c config, now time.Time, sleepFor func(context.Context, time.Duration) error, clock func() time.Time) place {
 	trigger, lineage := j.trigger()
+	starter := ""
+	if who := j.event.Sender; trigger == runner.ByPerson && who.Type == "User" {
+		starter = who.Login
+	}
 	branch := strings.TrimPrefix(c.workBranch(), "refs/heads/")
 	home := j.names.server + "/" + j.names.repository
 	return place{
 		remote:  home + ".git",
 		auth:    repo.Auth{User: "x-access-token", Token: c.GitHubToken.reveal()},
-		owner:   runner.Owner{Run: strconv.FormatInt(j.run.ID, 10), Attempt: j.run.Attempt, Claimed: now},
+		owner:   runner.Owner{Run: strconv.FormatInt(j.run.ID, 10), Attempt: j.run.Attempt, Claimed: now, By: starter},
 		trigger: trigger, lineage: lineage,
 		links: report.Links{
 			Repository: j.names.repository, Branch: branch,

@@ -67,6 +67,7 @@ func playScripts(t *testing.T, dir string) {
 			"issue":            hubDo((*hub).issue),
 			"provider":         hubDo((*hub).provider),
 			"asked":            hubDo((*hub).asked),
+			"labels":           hubDo((*hub).labels),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

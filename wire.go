@@ -233,7 +233,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c), Down: down,
 		Now: env.now, Notify: journal.take, Words: report.Record, Health: models.health, Known: models.known,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {
-			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Now: env.now()})
+			p := papers(ctx, r, journal, report.View{State: st, Result: res, Links: p.links, Isolation: s.rung, Notify: c.Notify, Now: env.now()})
 			p.Upload = append(p.Upload, kept(filepath.Join(dir, "pages"))...)
 			return p
 		},

@@ -57,3 +57,33 @@ func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
 		}
 	}
 }
+
+// People are mentioned only where the loop needs one, by names that are names.
+func TestWhoIsMentioned(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status  runner.LoopStatus
+		reason  runner.Reason
+		until   time.Time
+		starter string
+		notify  []string
+		want    string
+	}{
+		"who started it":            {runner.Stopped, runner.NoProgress, time.Time{}, "ada", nil, "@ada the loop needs"},
+		"those whom a person named": {runner.DoneWithExcept, runner.Escalated, time.Time{}, "ada", []string{"org/team", "bob"}, "@org/team @bob the loop needs"},
+		"nobody is known":           {runner.Waiting, runner.Paused, time.Time{}, "", nil, ""},
+		"no name":                   {runner.Waiting, runner.Paused, time.Time{}, "ada\n@everybody", nil, ""},
+		"it goes on by itself":      {runner.AwaitingSuccessor, runner.SessionTime, time.Time{}, "ada", nil, ""},
+		"it waits for a time":       {runner.Waiting, runner.Paused, noon, "ada", nil, ""},
+		"a person ended it":         {runner.Stopped, runner.Cancelled, time.Time{}, "ada", nil, ""},
+	} {
+		v := sample()
+		v.State.Status, v.State.Reason, v.State.Until, v.State.Starter, v.Notify = tt.status, tt.reason, tt.until, tt.starter, tt.notify
+		text := Comment(v)
+		if !strings.Contains(text, tt.want) || strings.Contains(strings.ReplaceAll(text, "@\u200b", ""), "@") != (tt.want != "") {
+			t.Errorf("%s: not %q:\n%s", name, tt.want, text)
+		}
+		if summary := Summary(v); strings.Contains(strings.ReplaceAll(summary, "@\u200b", ""), "@") {
+			t.Errorf("%s: the summary mentions somebody", name)
+		}
+	}
+}

@@ -17,9 +17,34 @@ func Marker(lineage string) string { return "<!-- autonomous-loop:" + lineage + 
 // Comment is the progress comment.
 func Comment(v View) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### Autonomous Loop: %s\n\n", Marker(v.State.Lineage), inline(v.State.Loop))
+	fmt.Fprintf(&b, "%s\n### Autonomous Loop: %s\n\n%s", Marker(v.State.Lineage), inline(v.State.Loop), call(v))
 	b.WriteString(body(v))
 	return b.String()
+}
+
+// name is how an account, or a team, can be called on GitHub.
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?$`)
+
+// call mentions people where only a person can let the loop go on. It is the only
+// mention that there ever is.
+func call(v View) string {
+	if !v.State.NeedsPerson() {
+		return ""
+	}
+	who := v.Notify
+	if len(who) == 0 {
+		who = []string{v.State.Starter}
+	}
+	var all []string
+	for _, n := range who {
+		if name.MatchString(n) {
+			all = append(all, "@"+n)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.Join(all, " ") + " the loop needs a person to go on.\n\n"
 }
 
 // Summary is the job's summary: the comment's words without its marker.

@@ -20,7 +20,8 @@ type View struct {
 	State     runner.State
 	Result    runner.LoopResult
 	Links     Links
-	Isolation string // the sandbox's rung, in words
+	Isolation string   // the sandbox's rung, in words
+	Notify    []string // who is mentioned when a person is needed; none: who started the loop
 	Events    []runner.Event
 	Records   map[string]runner.Record // of completed features, by id
 	Images    map[string][]byte        // PNG of completed features, by id

@@ -136,7 +136,7 @@ func (s *Session) shut(ctx context.Context, st State, stop *StopError) (LoopResu
 			st = st.crash(st.Wip.Feature, s.Config.AttemptsPerFeature)
 		}
 	}
-	st, err := s.save(ctx, st.ended(Ending{Stop, Stopped, stop.Reason}, stop.says(), s.Now()), fmt.Sprintf("stop after session %d: %s", st.Spent.Sessions, stop.Reason))
+	st, err := s.save(ctx, st.ended(Ending{Stop, Stopped, stop.Reason}, stop.says(), s.Now()).calling(), fmt.Sprintf("stop after session %d: %s", st.Spent.Sessions, stop.Reason))
 	if err != nil {
 		return st.Result(Stop), err
 	}

@@ -337,7 +337,7 @@ func TestDetect(t *testing.T) {
 func TestStateSurvivesARestart(t *testing.T) {
 	st := saved(func(st *State) {
 		now := time.Date(2026, 11, 23, 8, 0, 0, 123, time.FixedZone("east", 3600))
-		st.Owner = &Owner{"7", 1, now}
+		st.Owner = &Owner{"7", 1, now, "ada"}
 		st.Wip = &Wip{Feature: "b", Attempt: 1, Phase: Repair, Repairs: 1, Commit: "w", Red: "r", Outcome: Failed, Reason: "no", Detail: "more"}
 		st.Effects = map[string]string{"comment": "12"}
 		st.Features[1].Notes = []string{"<b>&\u2028"}

@@ -111,7 +111,10 @@ func (s *Session) claim(ctx context.Context) (State, error) {
 	if s.Down != nil && s.asks(st) {
 		return st, errDown
 	}
-	return s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1))
+	if st, err = s.save(ctx, st.claimed(s.Owner, s.Config), fmt.Sprintf("claim session %d", st.Spent.Sessions+1)); err == nil {
+		st = s.wentOn(ctx, st)
+	}
+	return st, err
 }
 
 // find finds out what kind of session this is, and the state that it may claim.
@@ -442,7 +445,7 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 		}
 	}
 	end, why = s.yielded(end, why)
-	st = st.obeyed(err).ended(end, why, s.Now()).held(err)
+	st = st.obeyed(err).ended(end, why, s.Now()).held(err).calling()
 	files := s.Papers(st, st.Result(end.Decision)).State
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
 	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)

@@ -36,7 +36,8 @@ type State struct {
 	Until     time.Time         `json:"until,omitzero"` // no session asks a model before it, unless a person starts it
 	Models    []Breaker         `json:"models,omitempty"`
 	Endpoints []Endpoint        `json:"endpoints,omitempty"`
-	Idle      int               `json:"idle_sessions"` // sessions in a row that completed nothing
+	Idle      int               `json:"idle_sessions"`     // sessions in a row that completed nothing
+	Starter   string            `json:"starter,omitempty"` // the person who started the loop last
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
@@ -71,6 +72,7 @@ type Owner struct {
 	Run     string    `json:"run"`     // the forge's id of the run
 	Attempt int       `json:"attempt"` // of the run
 	Claimed time.Time `json:"claimed"`
+	By      string    `json:"by,omitempty"` // the person who started the run, by the name that the forge knows; "": none did, or nobody knows who
 }
 
 // Base is the branch that the loop started from.
@@ -163,6 +165,9 @@ func (st State) claimed(o Owner, c LoopConfig) State {
 		st = st.effect(DispatchKey(st.Serial), o.Run)
 	case st.Reason == AwaitingApproval:
 		st.Approved = st.Approved || c.Trigger == ByPerson
+	}
+	if o.By != "" {
+		st.Starter = o.By
 	}
 	st.Epoch++
 	st.Owner = &o

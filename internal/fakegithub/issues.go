@@ -58,6 +58,9 @@ func (s *Server) Label(repo string, number int, labels ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.repos[repo].issue(int64(number))
+	for _, name := range labels {
+		s.makeLabel(s.repos[repo], name)
+	}
 	i.labels, i.updated = labels, s.now()
 }
 

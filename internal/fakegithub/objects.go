@@ -3,7 +3,6 @@ package fakegithub
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -110,11 +109,8 @@ func (c *call) issueObject(i *issue) object {
 
 func labelObjects(c *call, i *issue) []any {
 	out := []any{}
-	for n, name := range i.labels {
-		out = append(out, object{
-			"id": i.id*100 + int64(n), "node_id": node("LA", int64(n)), "name": name, "color": "ededed", "default": false, "description": nil,
-			"url": c.base + "/repos/" + c.repo.name + "/labels/" + url.PathEscape(name),
-		})
+	for _, name := range i.labels {
+		out = append(out, c.labelObject(*c.repo.label(name)))
 	}
 	return out
 }
@@ -160,7 +156,7 @@ func (c *call) pullObject(i *issue) object {
 		"id": i.id, "node_id": node("PR", i.id), "number": i.number, "title": i.title, "body": i.body,
 		"state": i.state, "draft": i.pull.draft, "locked": false, "user": c.user(i.author), "author_association": association(i.author),
 		"head": end(i.pull.head, c.repo.tip(i.pull.head)), "base": end(i.pull.base, c.repo.tip(i.pull.base)),
-		"assignee": nil, "labels": []any{}, "milestone": nil, "auto_merge": nil, "_links": links,
+		"assignee": nil, "labels": labelObjects(c, i), "milestone": nil, "auto_merge": nil, "_links": links,
 		"url": url, "html_url": link, "diff_url": link + ".diff", "patch_url": link + ".patch", "issue_url": about,
 		"comments_url": about + "/comments", "commits_url": url + "/commits", "statuses_url": url + "/statuses",
 		"review_comment_url": url + "/comments{/number}", "review_comments_url": url + "/comments",

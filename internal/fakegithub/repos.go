@@ -24,6 +24,7 @@ type repo struct {
 	issues   []*issue // pull requests among them; number is the place, from 1
 	disabled map[string]bool
 	flows    map[string]int64 // workflow path -> id
+	labels   []label
 	archived bool
 }
 

@@ -45,6 +45,7 @@ const (
 	KeyPull    = "pull-request"        // its URL
 	KeyClosed  = "pull-request:closed" // URL of the pull request that a person closed
 	KeyComment = "comment"             // its URL
+	KeyLabel   = "label"               // the number of the issue or pull request that has NeedsPerson, or runner.NoLabel
 )
 
 // A PullRequest says what kind of pull request the loop opens.

@@ -49,7 +49,14 @@ func (h *Hub) Report(ctx context.Context, r runner.Report) (runner.Receipts, err
 	if name := h.called(); name != h.opts.Repository {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the repository is called %s now; what was asked for by its old name was done there", name))
 	}
-	return out, warn("keep the progress comment up to date", err)
+	if err := warn("keep the progress comment up to date", err); err != nil {
+		return out, err
+	}
+	label, err := h.label(ctx, r, p)
+	if label != "" && err == nil {
+		out.Keys[KeyLabel] = label
+	}
+	return out, warn(fmt.Sprintf("keep the label %q up to date", NeedsPerson), err)
 }
 
 // summary appends the report's summary to the job's, once for the same text.

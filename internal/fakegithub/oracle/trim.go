@@ -29,9 +29,13 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}/pulls":               {"get", "post"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}": {"get", "patch"},
 
-	"/repos/{owner}/{repo}/issues/{issue_number}":          {"get"},
-	"/repos/{owner}/{repo}/issues/{issue_number}/comments": {"get", "post"},
-	"/repos/{owner}/{repo}/issues/comments/{comment_id}":   {"get", "patch", "delete"},
+	"/repos/{owner}/{repo}/issues/{issue_number}":               {"get"},
+	"/repos/{owner}/{repo}/issues/{issue_number}/comments":      {"get", "post"},
+	"/repos/{owner}/{repo}/issues/comments/{comment_id}":        {"get", "patch", "delete"},
+	"/repos/{owner}/{repo}/issues/{issue_number}/labels":        {"get", "post"},
+	"/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}": {"delete"},
+	"/repos/{owner}/{repo}/labels":                              {"post"},
+	"/repos/{owner}/{repo}/labels/{name}":                       {"get"},
 
 	"/repos/{owner}/{repo}/actions/workflows":                                {"get"},
 	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}":                  {"get"},
