@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/go-git/go-billy/v5/osfs"
@@ -17,8 +20,12 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// fetch brings the whole history of the wanted commits into the store.
+// fetch brings the whole history of the wanted commits into the store, as far as
+// the remote has it.
 func (r *Repo) fetch(ctx context.Context, v *visit, wants []oid) error {
+	if err := r.store.cut(v.refs.cuts); err != nil {
+		return err
+	}
 	var missing, haves []oid
 	for _, id := range wants {
 		if id != none && !r.store.has(id) {
@@ -49,6 +56,25 @@ func (r *Repo) fetch(ctx context.Context, v *visit, wants []oid) error {
 		}
 	}
 	return nil
+}
+
+// cut notes where the history of a shallow remote ends, for us and for git.
+func (s *store) cut(at []oid) error {
+	var text strings.Builder
+	cuts := map[oid]bool{}
+	for _, id := range at {
+		cuts[id] = true
+		fmt.Fprintln(&text, id)
+	}
+	s.cuts.Store(&cuts)
+	name := filepath.Join(s.dir, "shallow")
+	if len(at) == 0 {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	return os.WriteFile(name, []byte(text.String()), 0o600)
 }
 
 func demux(c *capability.List, r io.Reader) io.Reader {

@@ -14,6 +14,7 @@ type pattern struct {
 	literal  bool // no wildcards
 	suffix   bool // of the form *.ext
 	attrs    []attr
+	macro    string // of attributes: it defines one, and matches nothing
 }
 
 // Rules are the patterns of one directory, and above them those of its parents.

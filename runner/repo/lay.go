@@ -412,7 +412,7 @@ func (l *layout) file(r *os.Root, f *file, there fs.DirEntry) error {
 
 // saw notes what a file on disk is.
 func (l *layout) saw(f *file, content []byte, st stamp) {
-	f.seen, f.stamp, f.plain = f.base, st, !bytes.Contains(content, []byte("\r\n"))
+	f.seen, f.stamp, f.plain = f.base, st, plain(content)
 	f.racy = true // as long as it is not known that nothing else was at work
 	l.mu.Lock()
 	defer l.mu.Unlock()

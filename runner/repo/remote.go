@@ -79,6 +79,7 @@ type refs struct {
 	ids  map[string]oid
 	head string // the branch that HEAD stands for, "" if it stands for none
 	at   oid    // the commit of HEAD
+	cuts []oid  // commits whose parents it does not have: it is a shallow clone
 }
 
 func refsOf(ar *packp.AdvRefs) refs {
@@ -87,6 +88,7 @@ func refsOf(ar *packp.AdvRefs) refs {
 		return r
 	}
 	maps.Copy(r.ids, ar.References)
+	r.cuts = ar.Shallows
 	if ar.Head != nil {
 		r.at = *ar.Head
 	}

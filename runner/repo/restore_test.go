@@ -389,7 +389,7 @@ func TestAgentCannotInfluenceGit(t *testing.T) {
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("a program of the work tree was run")
 	}
-	if got := git(t, r.o.Remote, "show", workRef+":new"); got != "$Id: 1 $" {
+	if got := git(t, r.o.Remote, "show", workRef+":new"); got != "$Id$" {
 		t.Errorf("recorded %q", got)
 	}
 }

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -256,11 +255,13 @@ func (r *Repo) look(g *ground, b *batch, c candidate) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	l := look{stamp: st, plain: !bytes.Contains(content, []byte("\r\n"))}
+	l := look{stamp: st, plain: plain(content)}
 	l.seen.mode = st.git()
 	before := r.before(c)
 	if l.seen.mode != modeLink {
+		raw := len(content)
 		content = c.attrs.normalize(p, c.name, content, before)
+		l.plain = l.plain && len(content) == raw
 	}
 	l.seen.id = hash(plumbing.BlobObject, content)
 	if l.seen == c.base {

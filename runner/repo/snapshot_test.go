@@ -221,7 +221,8 @@ func gitTree(t *testing.T, r *Repo, parent string) (string, bool) {
 	if err != nil {
 		t.Fatal("write-tree: ", tree, err)
 	}
-	return strings.TrimSpace(tree), true
+	tree = strings.TrimSpace(tree)
+	return tree[strings.LastIndexByte(tree, '\n')+1:], true // above it stand warnings
 }
 
 func attributes(t *testing.T, dir string) string {

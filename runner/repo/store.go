@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -21,6 +22,7 @@ import (
 type store struct {
 	dir   string
 	packs packs
+	cuts  atomic.Pointer[map[oid]bool] // commits whose parents a shallow remote does not have
 }
 
 // openStore opens the git directory at dir and creates what is missing in it.
@@ -134,6 +136,9 @@ func (s *store) commit(id oid) (commit, error) {
 	c, err := parseCommit(b)
 	if err != nil {
 		return commit{}, fmt.Errorf("read commit %s: %w", id, err)
+	}
+	if cuts := s.cuts.Load(); cuts != nil && (*cuts)[id] {
+		c.parents = nil
 	}
 	return c, nil
 }
