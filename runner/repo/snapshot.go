@@ -49,11 +49,14 @@ func (r *Repo) record(ctx context.Context, parent, message string, quick bool) (
 	if err != nil {
 		return runner.Snapshot{}, fmt.Errorf("record the work tree: %w", err)
 	}
-	patch, notes, err := r.tell(ctx, parent, tree, left)
-	if err != nil {
-		return runner.Snapshot{}, fmt.Errorf("record what was left out: %w", err)
+	snap := runner.Snapshot{Commit: id, Tree: tree.String()}
+	if !quick { // of a draft nobody is told
+		if snap.Patch, snap.Notes, err = r.tell(ctx, parent, tree, left); err != nil {
+			return runner.Snapshot{}, fmt.Errorf("record what was left out: %w", err)
+		}
 	}
-	return runner.Snapshot{Commit: id, Tree: tree.String(), Left: r.told(left), Patch: patch, Notes: notes}, nil
+	snap.Left = r.told(left)
+	return snap, nil
 }
 
 // Tree names what would be recorded of the work tree as it is now: the same
