@@ -51,8 +51,9 @@ const scriptCode = "script"
 // the reply's text; write_file, edit_file, read_file, find_files, search, shell,
 // run_tests, browser, note, request_verification and cannot_complete call the
 // tool of that name, and call any tool with the body as it is. expect lists
-// lines that must occur in what was said since the last reply, sleep delays the
-// reply, and http answers with that status first, once.
+// lines that must occur in what was said since the last reply, where a picture is
+// the line [image/png, 1234 bytes], sleep delays the reply, and http answers with
+// that status first, once.
 func Script(file string, data []byte) (*ScriptServer, error) {
 	s, err := parseScript(file, data)
 	if err != nil {

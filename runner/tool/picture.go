@@ -23,6 +23,7 @@ const (
 	mostBytes  = 1 << 20    // of the file as it is sent
 	mostPixels = 16_000_000 // of the file as it is: what it unpacks to
 	mostFile   = 16 << 20   // of the file as it is
+	mostScans  = 100        // of a JPEG: each goes over all pixels once more
 )
 
 var media = []string{"image/png", "image/jpeg", "image/gif", "image/webp"}
@@ -50,6 +51,9 @@ func picture(data []byte) (agent.Image, error) {
 		return agent.Image{Media: kind, Data: string(data), Width: conf.Width, Height: conf.Height}, nil
 	case kind == "image/webp":
 		return agent.Image{}, fmt.Errorf("WebP is shown up to %d pixels a side and %s, and it has %d x %d and %s: convert it to PNG or JPEG", mostSide, bytesOf(mostBytes), conf.Width, conf.Height, bytesOf(int64(len(data))))
+	}
+	if n := bytes.Count(data, []byte{0xff, 0xda}); kind == "image/jpeg" && n > mostScans {
+		return agent.Image{}, fmt.Errorf("it is drawn in %d passes, which takes too long", n)
 	}
 	full, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {

@@ -107,6 +107,7 @@ func TestPicture(t *testing.T) {
 		"a PNG that says it is huge":    {bomb(60_000, 60_000), "", "", "60000 x 60000 pixels; at most 16 million"},
 		"a PNG that overflows":          {bomb(1<<31-1, 1<<31-1), "", "", "dimension overflow"},
 		"a PNG of no pixels":            {bomb(0, 5), "", "", "image/png"},
+		"a JPEG of many passes":         {asJPEG(flag(4000, 100)) + strings.Repeat("\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00", mostScans+1), "", "", "passes"},
 		"more noise than can be packed": {asPNG(noise(1568, 1568)), "", "", "too large to be shown"},
 	} {
 		t.Run(name, func(t *testing.T) {
