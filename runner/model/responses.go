@@ -312,15 +312,15 @@ func (a *answer) read() {
 // from it is refused; and so is one whose reasoning came without its content,
 // which nobody could find.
 func (a *answer) output(end agent.Finish) []json.RawMessage {
+	if end != agent.FinishStop && end != agent.FinishCalls {
+		return nil // with an item that was cut, too: see read
+	}
 	var raw []json.RawMessage
 	for _, it := range a.items {
-		if it.cut || it.empty {
+		if it.empty {
 			return nil
 		}
 		raw = append(raw, it.raw)
-	}
-	if end != agent.FinishStop && end != agent.FinishCalls {
-		return nil
 	}
 	return raw
 }
