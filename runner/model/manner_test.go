@@ -320,11 +320,11 @@ func TestCallsDoNotForgetForOneAnother(t *testing.T) {
 		bodies = append(bodies, body)
 		n := len(bodies)
 		mu.Unlock()
-		switch {
-		case n == 2:
-			close(both)
-		case n == 1:
+		switch n {
+		case 1:
 			<-both
+		case 2:
+			close(both)
 		}
 		switch usage, old := strings.Contains(body, "stream_options"), strings.Contains(body, `"max_tokens"`); {
 		case usage && (n == 1 || !old):
