@@ -162,3 +162,6 @@ func TestKillAtEveryRequest(t *testing.T) {
 		c.tell(t, "kills")
 	}
 }
+
+// oneSession is a loop that one session completes.
+var oneSession = form{name: "one session", binary: hooked, env: []string{"INPUT_FEATURES-PER-SESSION=2"}}

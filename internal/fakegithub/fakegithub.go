@@ -34,6 +34,10 @@ type Options struct {
 	Token string           // the job's token: github-actions[bot] with DefaultPermissions
 	Now   func() time.Time // nil: time.Now
 	Camel bool             // the artifact service answers in camelCase, as servers other than GitHub's do
+
+	// Git answers in the place of git what is asked of a repository, for a test
+	// that has its own idea of where branches are; nil: git does, on disk.
+	Git func(args ...string) (string, error)
 }
 
 // DefaultPermissions are those of the job's token at first.

@@ -140,7 +140,7 @@ func (s *Server) createPull(c *call) {
 			return
 		}
 	}
-	if n, _ := git(c.repo.dir, nil, "rev-list", "--count", "refs/heads/"+base+"..refs/heads/"+head); n == "0" {
+	if n, _ := c.repo.git("rev-list", "--count", "refs/heads/"+base+"..refs/heads/"+head); n == "0" {
 		c.invalid("PullRequest", fmt.Sprintf("No commits between %s and %s", base, head))
 		return
 	}

@@ -26,6 +26,7 @@ type repo struct {
 	flows    map[string]int64 // workflow path -> id
 	labels   []label
 	archived bool
+	git      func(args ...string) (string, error)
 }
 
 // hook refuses what GitHub refuses to the token of a job: any new commit that
@@ -49,6 +50,10 @@ done
 // bare repository is created unless it is there.
 func (s *Server) AddRepo(name string) error {
 	dir := filepath.Join(s.opts.Root, filepath.FromSlash(name)+".git")
+	if s.opts.Git != nil {
+		s.know(name, dir)
+		return nil
+	}
 	if _, err := os.Stat(dir); err != nil {
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return err
@@ -63,13 +68,21 @@ func (s *Server) AddRepo(name string) error {
 	if err := os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte(hook), 0o755); err != nil {
 		return err
 	}
+	s.know(name, dir)
+	return nil
+}
+
+func (s *Server) know(name, dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.repos[name] = &repo{
+	r := &repo{
 		id: s.id(), name: name, branch: "main", dir: dir, created: s.now(),
-		disabled: map[string]bool{}, flows: map[string]int64{},
+		disabled: map[string]bool{}, flows: map[string]int64{}, git: s.opts.Git,
 	}
-	return nil
+	if r.git == nil {
+		r.git = func(args ...string) (string, error) { return git(dir, nil, args...) }
+	}
+	s.repos[name] = r
 }
 
 // Dir is the bare repository of name.
@@ -128,7 +141,7 @@ var gitConfig = []string{
 
 // tip is the commit that branch stands at, "" if there is no such branch.
 func (r *repo) tip(branch string) string {
-	oid, err := git(r.dir, nil, "rev-parse", "-q", "--verify", "refs/heads/"+branch)
+	oid, err := r.git("rev-parse", "-q", "--verify", "refs/heads/"+branch)
 	if err != nil {
 		return ""
 	}

@@ -38,7 +38,7 @@ func (s *Server) DisableWorkflow(repo, file string) {
 
 // workflows reads the registered workflows from the default branch.
 func (s *Server) workflows(r *repo) []*flow {
-	list, err := git(r.dir, nil, "ls-tree", "--name-only", "refs/heads/"+r.branch, ".github/workflows/")
+	list, err := r.git("ls-tree", "--name-only", "refs/heads/"+r.branch, ".github/workflows/")
 	if err != nil || list == "" {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (s *Server) workflows(r *repo) []*flow {
 
 // workflow reads the file at p on branch, nil if it is none.
 func (s *Server) workflow(r *repo, branch, p string) *flow {
-	text, err := git(r.dir, nil, "show", "refs/heads/"+branch+":"+p)
+	text, err := r.git("show", "refs/heads/"+branch+":"+p)
 	if err != nil {
 		return nil
 	}
