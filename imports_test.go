@@ -32,6 +32,7 @@ var arrows = map[string]string{
 	"runner/verify":              "runner",
 	"runner/memory":              "runner",
 	"report":                     "runner",
+	"internal/sim":               "test: internal/fakegithub runner runner/forge",
 	"internal/choose":            "",
 	"internal/crash":             "test: internal/fakegithub runner runner/model",
 	"internal/fakegithub":        "test: internal/fakegithub/oracle",

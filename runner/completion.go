@@ -35,13 +35,18 @@ func (s *Session) put(ctx context.Context, st State, message string, files ...Fi
 	if err != nil {
 		return st, err
 	}
+	// What a transaction was to hold that could not be saved goes into the next
+	// one: its state does, too, and speaks of these files.
+	files = append(slices.Clip(s.owed), files...)
 	tx := Transaction{
 		State: state, List: list, Code: next.Code, Work: next.tip(), Files: files,
 		Message: fmt.Sprintf("%s\n\nLoop-Lineage: %s\nLoop-Serial: %d\nLoop-Epoch: %d\nLoop-State: %s\n", message, next.Lineage, next.Serial, next.Epoch, Hash(state)),
 	}
 	if err := s.Repo.Save(ctx, tx); err != nil {
+		s.owed = files
 		return st, fmt.Errorf("save transaction %d (%s): %w", next.Serial, message, err)
 	}
+	s.owed = nil
 	next.digest = Hash(state)
 	next.Published = tx.Work
 	return next, nil

@@ -44,6 +44,8 @@ type Session struct {
 	Known  func() []Endpoint              // about the models' endpoints, likewise
 	Papers func(State, LoopResult) Papers // what people and the next session read
 	Words  func(Record) []byte            // a record of evidence for people, in Markdown; nil: none is kept
+
+	owed []File // of transactions that could not be saved
 }
 
 // Papers are a state and a result put into words.

@@ -85,20 +85,21 @@ var spaces = []namedSpace{
 	{"the spec is unclear", space{features: 1, attempts: 1, perSession: 1, changes: 1, unclear: 1, outcomes: 1}},
 	{"a person stops it", space{features: 2, attempts: 1, perSession: 1, halts: 2, outcomes: 1}},
 	{"a person stops it, and a crash", space{features: 1, attempts: 1, perSession: 1, halts: 1, crashes: 1, outcomes: 1}},
+	{"a transaction cannot be saved", space{features: 2, attempts: 2, perSession: 1, refused: 1, outcomes: 1, testFirst: true}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, halts: s.halts, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, halts: s.halts, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {"", tree{}}}
 	w.remote.rotten = map[string]bool{}
 	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
 	person := false
 	for n := 1; ; n++ {
 		// I5: every loop ends.
-		if n > w.maxSessions()+s.crashes+s.unclear+4*s.halts+2 {
+		if n > w.maxSessions()+s.crashes+s.unclear+s.refused+4*s.halts+2 {
 			t.Fatalf("%v: still going after %d sessions", c, n)
 		}
 		trigger := ByChain
@@ -121,7 +122,7 @@ func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int)
 			}
 			w.remote.over[atWork], w.frozen = true, ""
 		}
-		if !lived || res.Decision != Stop {
+		if !lived || res.Decision != Stop || err != nil && w.remote.truth.Status == Running { // the end could not be saved
 			continue
 		}
 		if res.HandoffReason != nil && *res.HandoffReason == Superseded {
@@ -228,7 +229,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	if lived && !w.claimed && w.remote.moves != before && w.rivals == w.space.rivals {
 		fail("a session that did not claim the loop wrote to it")
 	}
-	if w.claimed && st.Status == Running {
+	if w.claimed && st.Status == Running && err == nil {
 		fail("a session ended alive and left the loop running")
 	}
 }

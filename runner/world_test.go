@@ -25,6 +25,7 @@ type world struct {
 	rots    int // completed features that may still turn out broken
 	changes int // of the spec, still allowed
 	unclear int // sessions that may still find the spec unclear
+	refused int // transactions that may still fail to be saved, and are not
 	halts   int // times that a person may still stop the loop
 	spec    int // how often it was changed
 	own     Spec
@@ -82,7 +83,7 @@ type commit struct {
 type space struct {
 	features, attempts, repairs, perSession int
 	crashes, rivals, stops, rots            int
-	changes, unclear, halts                 int
+	changes, unclear, halts, refused        int
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
@@ -129,6 +130,10 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if w.refused > 0 && w.c.Bool() {
+		w.refused--
+		return errors.New("the remote is down")
 	}
 	if w.remote.moves != w.seen {
 		return &MovedError{Want: fmt.Sprint(w.seen), Have: fmt.Sprint(w.remote.moves)}

@@ -1,0 +1,8 @@
+//go:build !deep
+
+package sim
+
+const (
+	seeds = 100
+	deep  = false
+)
