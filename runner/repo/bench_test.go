@@ -179,7 +179,8 @@ func (l *large) commit(b *testing.B) {
 	git(b, l.clone, "commit", "-qm", "x")
 }
 
-// snapshot records the work tree as the loop does: always on the same commit.
+// snapshot records the work tree as the loop does: again and again on the same
+// commit.
 func (l *large) snapshot(b *testing.B) string {
 	b.Helper()
 	s, err := l.r.Snapshot(b.Context(), l.base, "x")
@@ -201,11 +202,21 @@ func BenchmarkCheckpoint(b *testing.B) {
 				b.Run(fmt.Sprintf("%d changed", n), func(b *testing.B) {
 					r := race{prepare: func(int) { l.change(b, n) }, us: func(int) { l.snapshot(b) }, them: func(int) { l.commit(b) }}
 					if n == 0 {
-						r.us = func(int) {
-							if _, err := l.r.Tree(b.Context()); err != nil {
-								b.Fatal(err)
-							}
+						r.them = func(int) { git(b, l.clone, "status", "--porcelain") }
+					}
+					r.run(b)
+				})
+			}
+			for _, n := range s.changes {
+				b.Run(fmt.Sprintf("watched, %d changed", n), func(b *testing.B) {
+					draft := func() {
+						if _, err := l.r.Draft(b.Context(), l.base, "x"); err != nil {
+							b.Fatal(err)
 						}
+					}
+					draft() // which sets the watches
+					r := race{prepare: func(int) { l.change(b, n) }, us: func(int) { draft() }, them: func(int) { l.commit(b) }}
+					if n == 0 {
 						r.them = func(int) { git(b, l.clone, "status", "--porcelain") }
 					}
 					r.run(b)
@@ -225,56 +236,86 @@ func BenchmarkCheckpoint(b *testing.B) {
 // directory as another one left it.
 func (l *large) fresh(b *testing.B) {
 	var peak []int64
+	tip := l.snapshot(b)
+	snapshot := func() {
+		kb, out := l.child(b, childOptions{What: "snapshot", Base: tip})
+		peak, tip = append(peak, kb), out
+	}
+	snapshot()
+	peak = nil
 	race{
 		prepare: func(int) { l.change(b, 10) },
 		them:    func(int) { l.commit(b) },
-		us:      func(int) { peak = append(peak, l.child(b, "snapshot")) },
+		us:      func(int) { snapshot() },
 	}.run(b)
 	b.ReportMetric(float64(median(peak)>>10), "peak-MB")
 }
 
-// BenchmarkResume is the begin of a session that finds a private directory:
-// both branches read and checked, and the work tree laid, in a fresh process;
-// beside it git fetch and git reset --hard.
+// BenchmarkResume is the begin of a session: both branches read and checked,
+// the work tree laid, and the names that the first message needs, in a fresh
+// process. If it finds a private directory git fetch and git reset --hard stand
+// beside it, else git clone.
 func BenchmarkResume(b *testing.B) {
 	for _, s := range sizes() {
 		b.Run(s.String(), func(b *testing.B) {
 			l := newLarge(b, s)
-			begin(load(b, l.r)).save(b, l.r, l.snapshot(b), "")
-			race{
-				prepare: func(int) {},
-				them: func(int) {
-					git(b, l.clone, "fetch", "-q")
-					git(b, l.clone, "reset", "-q", "--hard")
-				},
-				us: func(int) { l.child(b, "resume") },
-			}.run(b)
+			chain := begin(load(b, l.r))
+			chain.save(b, l.r, "", "")
+			chain.save(b, l.r, l.snapshot(b), "")
+			l.child(b, childOptions{What: "resume"})
+			b.Run("of a directory", func(b *testing.B) {
+				race{
+					prepare: func(int) {},
+					them: func(int) {
+						git(b, l.clone, "fetch", "-q")
+						git(b, l.clone, "reset", "-q", "--hard")
+					},
+					us: func(int) { l.child(b, childOptions{What: "resume"}) },
+				}.run(b)
+			})
+			b.Run("of nothing", func(b *testing.B) {
+				var ours, theirs string
+				race{
+					prepare: func(int) {
+						for _, dir := range []string{ours, theirs} {
+							if err := os.RemoveAll(dir); dir != "" && err != nil {
+								b.Fatal(err)
+							}
+						}
+						ours, theirs = b.TempDir(), b.TempDir()
+					},
+					them: func(int) { git(b, theirs, "clone", "-q", l.r.o.Remote, ".") },
+					us:   func(int) { l.child(b, childOptions{What: "resume", Dir: ours}) },
+				}.run(b)
+			})
 		})
 	}
 }
 
 // child runs this program once more, to do one thing to the repository, and
-// says how many kilobytes of memory it took at most.
-func (l *large) child(b *testing.B, what string) int64 {
+// says how many kilobytes of memory it took at most, and what it wrote.
+func (l *large) child(b *testing.B, c childOptions) (kb int64, said string) {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
-	o, err := json.Marshal(childOptions{What: what, Remote: l.r.o.Remote, Dir: l.r.o.Dir, Base: l.base})
+	c.Remote, c.Dir = l.r.o.Remote, cmp.Or(c.Dir, l.r.o.Dir)
+	o, err := json.Marshal(c)
 	if err != nil {
 		b.Fatal(err)
 	}
 	cmd := exec.CommandContext(b.Context(), self)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(o))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
 		b.Fatal("no resource usage of the child")
 	}
-	return usage.Maxrss
+	return usage.Maxrss, string(out)
 }
 
 const childEnv = "REPO_BENCH_CHILD"
@@ -304,7 +345,8 @@ func child(text []byte) error {
 		return err
 	}
 	if c.What == "snapshot" {
-		_, err = r.Snapshot(ctx, c.Base, "x")
+		s, err := r.Snapshot(ctx, c.Base, "x")
+		fmt.Print(s.Commit)
 		return err
 	}
 	found, err := r.Load(ctx)
@@ -315,7 +357,11 @@ func child(text []byte) error {
 	if err := json.Unmarshal(found.State, &said); err != nil {
 		return err
 	}
-	return r.Restore(ctx, said.Code)
+	if err := r.Restore(ctx, said.Code); err != nil {
+		return err
+	}
+	_, err = r.List(ctx)
+	return err
 }
 
 // BenchmarkRollback lays the work tree at one commit after the other, beside

@@ -16,8 +16,9 @@ import (
 // process need not read what this one has seen. The file is never needed. It is
 // taken as a whole or not at all: its checksum must be right, it must be of this
 // version and of this work tree, and every tree in it must have the id that it
-// is said to have. Even then it only says which content a file had under a
-// certain stamp; whether it still has that stamp is looked at each time.
+// is said to have. Even then it only says under which stamp a file was what the
+// commit holds; whether it still has that stamp is looked at each time, and what
+// differs from the commit is read and judged by each process for itself.
 //
 // What could have changed without a new stamp, because it was looked at within
 // a tick of the file system's clock, is not in the file. So it need not be known
@@ -91,8 +92,7 @@ const (
 
 const (
 	fileBase = 1 << iota
-	fileSeen
-	fileSame // as the commit has it
+	fileSame // it is on disk as the commit has it
 	filePlain
 )
 
@@ -165,8 +165,8 @@ func (w *inscription) dir(d *dir) {
 
 func (w *inscription) file(f *file) {
 	var bits byte
-	seen := f.seen.mode != 0 && !f.racy
-	for i, on := range []bool{f.base.mode != 0, seen, seen && f.seen == f.base, f.plain} {
+	same := f.seen.mode != 0 && f.seen == f.base && !f.racy
+	for i, on := range []bool{f.base.mode != 0, same, f.plain} {
 		if on {
 			bits |= 1 << i
 		}
@@ -176,10 +176,7 @@ func (w *inscription) file(f *file) {
 	if bits&fileBase != 0 {
 		w.thing(f.base)
 	}
-	if bits&(fileSeen|fileSame) == fileSeen {
-		w.thing(f.seen)
-	}
-	if seen {
+	if same {
 		w.stamp(f.stamp)
 	}
 }
@@ -349,13 +346,7 @@ func (r *reading) file(f *file) {
 	if bits&fileBase != 0 {
 		f.base = r.thing()
 	}
-	switch bits & (fileSeen | fileSame) {
-	case fileSeen | fileSame:
-		f.seen, f.state = f.base, here
-	case fileSeen:
-		f.seen = r.thing()
-	}
-	if f.seen.mode != 0 {
-		f.stamp = r.stamp()
+	if bits&fileSame != 0 {
+		f.seen, f.state, f.stamp = f.base, here, r.stamp()
 	}
 }

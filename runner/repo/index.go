@@ -299,23 +299,30 @@ func (d *dir) write(b *batch) (oid, error) {
 // encode writes d as a tree of what is given for its files and directories.
 func (d *dir) encode(of func(*file) thing, under func(*dir) oid) []byte {
 	var tree []byte
-	i, k := 0, 0
-	for i < len(d.files) || k < len(d.dirs) {
-		if k == len(d.dirs) || i < len(d.files) && d.files[i].before(d.dirs[k]) {
-			f := &d.files[i]
-			i++
-			if t := of(f); t.mode != 0 {
-				tree = entry{f.name, t.mode, t.id}.append(tree)
-			}
-			continue
+	d.inOrder(func(f *file) {
+		if t := of(f); t.mode != 0 {
+			tree = entry{f.name, t.mode, t.id}.append(tree)
 		}
-		sub := d.dirs[k]
-		k++
+	}, func(sub *dir) {
 		if id := under(sub); id != none && id != emptyTree {
 			tree = entry{sub.name, modeDir, id}.append(tree)
 		}
-	}
+	})
 	return tree
+}
+
+// inOrder goes over what is in d in git's order.
+func (d *dir) inOrder(file func(*file), sub func(*dir)) {
+	i, k := 0, 0
+	for i < len(d.files) || k < len(d.dirs) {
+		if k == len(d.dirs) || i < len(d.files) && d.files[i].before(d.dirs[k]) {
+			file(&d.files[i])
+			i++
+		} else {
+			sub(d.dirs[k])
+			k++
+		}
+	}
 }
 
 // holds says whether anything is to be recorded of d.

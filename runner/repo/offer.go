@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -23,15 +24,13 @@ const (
 const mostOffered = 1 << 20
 
 // tell says what people are to know of a snapshot besides what is in it.
-func (r *Repo) tell(ctx context.Context, parent string, tree oid, left []string) (patch []byte, notes []string, err error) {
+func (r *Repo) tell(ctx context.Context, tree oid, left []string) (patch []byte, notes []string, err error) {
 	if patch, err = r.offer(ctx, tree, left); err != nil {
 		return nil, nil, err
 	}
-	was, err := r.store.treeOf(parent)
-	if err == nil {
-		notes, err = r.big(ctx, was, tree)
-	}
-	return patch, notes, err
+	notes = r.index.root.heavier(nil)
+	slices.Sort(notes)
+	return patch, notes, nil
 }
 
 // offer makes a patch on tree, for git apply, of the changes that were left out
@@ -116,26 +115,19 @@ func (r *Repo) wished(path string) (entry, bool, error) {
 // heavy is the size from which GitHub warns of a file that is pushed.
 const heavy = 50 << 20
 
-// big names the files of tree that are new on parent, and so big that GitHub
-// warns of them.
-func (r *Repo) big(ctx context.Context, parent, tree oid) ([]string, error) {
-	if parent == tree {
-		return nil, nil
+// heavier names the files in d that are to be recorded in another way than the
+// commit has them, and are so big that GitHub warns of them.
+func (d *dir) heavier(notes []string) []string {
+	if d.now == d.base {
+		return notes
 	}
-	paths, err := r.Changed(ctx, parent.String(), tree.String())
-	if err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(r.Work())
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	var notes []string
-	for _, p := range paths {
-		if fi, err := root.Lstat(p); err == nil && fi.Mode().IsRegular() && fi.Size() > heavy && fi.Size() <= largest {
-			notes = append(notes, fmt.Sprintf("%s: %d MB; GitHub warns of files over %d MB, and refuses those over %d MB", p, fi.Size()>>20, heavy>>20, largest>>20))
+	for i := range d.files {
+		if f := &d.files[i]; f.state == here && f.seen != f.base && f.size > heavy {
+			notes = append(notes, fmt.Sprintf("%s: %d MB; GitHub warns of files over %d MB, and refuses those over %d MB", d.join(f.name), f.size>>20, heavy>>20, largest>>20))
 		}
 	}
-	return notes, nil
+	for _, sub := range d.dirs {
+		notes = sub.heavier(notes)
+	}
+	return notes
 }

@@ -158,27 +158,6 @@ func (r *Repo) Read(ctx context.Context, path string) ([]byte, error) {
 	return r.store.file(last.base, path)
 }
 
-// List returns the names of all files of the base commit that was loaded, sorted.
-func (r *Repo) List(ctx context.Context) ([]string, error) {
-	last, err := r.tips()
-	if err != nil {
-		return nil, fmt.Errorf("list the base branch: %w", err)
-	}
-	tree, err := r.store.treeOf(last.base.String())
-	if err != nil {
-		return nil, fmt.Errorf("list the base branch: %w", err)
-	}
-	var names []string
-	err = r.store.files(tree, "", func(_ entry, path string) error {
-		names = append(names, path)
-		return ctx.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the base branch: %w", err)
-	}
-	return names, nil
-}
-
 // StateFiles returns the files of the last transaction whose names begin with
 // prefix, sorted by name.
 func (r *Repo) StateFiles(ctx context.Context, prefix string) ([]runner.File, error) {

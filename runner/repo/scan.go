@@ -45,6 +45,7 @@ type found struct {
 	changed    []*dir // something in them is to be recorded in another way
 	left       []*dir // something in them was left out
 	linked     []*dir // a file in them has another name, maybe elsewhere
+	listed     int    // how many need not be listed again
 }
 
 func (o *found) add(more found) {
@@ -52,6 +53,7 @@ func (o *found) add(more found) {
 	o.changed = append(o.changed, more.changed...)
 	o.left = append(o.left, more.left...)
 	o.linked = append(o.linked, more.linked...)
+	o.listed += more.listed
 }
 
 // A place is a directory to be scanned.
@@ -111,7 +113,7 @@ func (s *scan) visit(p place) ([]place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", dot(p.d), err)
 	}
-	if len(o.candidates)+len(o.changed)+len(o.left)+len(o.linked) > 0 {
+	if len(o.candidates)+len(o.changed)+len(o.left)+len(o.linked)+o.listed > 0 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.add(o)
@@ -158,12 +160,22 @@ func (o *found) visit(s *scan, p place) ([]place, error) {
 	}
 	d.stamp, d.listed, d.left = st, s.keeps && !st.touched(s.start), nil
 	places, err := o.list(s, h, p)
-	if errors.Is(err, fs.ErrPermission) && d.parent != nil {
+	if d.listed {
+		o.listed++
+	}
+	switch {
+	case d.parent == nil || err == nil:
+		return places, err
+	case errors.Is(err, fs.ErrPermission):
 		*o = found{}
 		o.lock(d)
-		return nil, nil
+	case errors.Is(err, fs.ErrNotExist): // since it was opened
+		*o = found{}
+		o.vanish(d)
+	default:
+		return nil, err
 	}
-	return places, err
+	return nil, nil
 }
 
 // lock leaves a directory as the commit has it because it cannot be read.

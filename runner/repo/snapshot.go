@@ -51,7 +51,7 @@ func (r *Repo) record(ctx context.Context, parent, message string, quick bool) (
 	}
 	snap := runner.Snapshot{Commit: id, Tree: tree.String()}
 	if !quick { // of a draft nobody is told
-		if snap.Patch, snap.Notes, err = r.tell(ctx, parent, tree, left); err != nil {
+		if snap.Patch, snap.Notes, err = r.tell(ctx, tree, left); err != nil {
 			return runner.Snapshot{}, fmt.Errorf("record what was left out: %w", err)
 		}
 	}
@@ -207,6 +207,7 @@ func (s *scan) settle(looked []look) {
 	for _, d := range s.left {
 		s.x.left[d] = true
 	}
+	s.x.fresh += s.listed
 	for _, d := range s.linked {
 		s.x.linked[d] = true
 	}
