@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
@@ -216,13 +217,13 @@ func TestWhoSees(t *testing.T) {
 type camera struct {
 	desk
 	picture agent.Image
-	blind   int // calls with nobody to show it to
+	blind   atomic.Int32 // calls with nobody to show it to
 }
 
 func (c *camera) Use(ctx context.Context, k agent.Call, p agent.Permit) (string, error) {
 	if k.Name == "read_file" {
 		if p.Show == nil {
-			c.blind++
+			c.blind.Add(1)
 			return "a picture", nil
 		}
 		p.Show(c.picture)
@@ -258,12 +259,12 @@ Red.
 			a := agent.Open(agent.Options{Model: client.Client, Sees: client.Sees, Tools: tools})
 			_, err = a.Work(t.Context(), work("add-001", "tests"))
 			if images == "off" {
-				if err == nil || !strings.Contains(err.Error(), "script: add-001/1/tests/2 expected") || tools.blind != 2 {
-					t.Errorf("a model that is shown nothing: %v, %d calls", err, tools.blind)
+				if err == nil || !strings.Contains(err.Error(), "script: add-001/1/tests/2 expected") || tools.blind.Load() != 2 {
+					t.Errorf("a model that is shown nothing: %v, %d calls", err, tools.blind.Load())
 				}
 				continue
 			}
-			if err != nil || len(wire.bodies) != 3 || tools.blind != 0 {
+			if err != nil || len(wire.bodies) != 3 || tools.blind.Load() != 0 {
 				t.Fatalf("%v after %d requests", err, len(wire.bodies))
 			}
 			for i := 1; i < len(wire.bodies); i++ {
