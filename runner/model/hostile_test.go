@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -284,6 +285,8 @@ func TestRedirectsInACircleEnd(t *testing.T) {
 // its job is ended.
 func TestSlowDripEnds(t *testing.T) {
 	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // so that a limit that does not hold fails, and does not hang
+	defer cancel()
 	for name, line := range map[string]string{"comments": ": wait\n", "text": "data: " + says("x") + "\n\n", "half a line": "d"} {
 		drip := func(w http.ResponseWriter, r *http.Request) {
 			events(w)
@@ -296,7 +299,7 @@ func TestSlowDripEnds(t *testing.T) {
 		p := serve(t, drip, good())
 		c := open(t, p.URL)
 		c.whole = 600 * time.Millisecond
-		got, err := c.Complete(t.Context(), question1)
+		got, err := c.Complete(ctx, question1)
 		if err != nil || got.Content != "hello" || p.asked() != 2 {
 			t.Fatalf("%s: got %+v, %v after %d requests", name, got, err, p.asked())
 		}
@@ -309,6 +312,8 @@ func TestSlowDripEnds(t *testing.T) {
 // A reply that is complete is not lost to a server that does not end it.
 func TestCompleteReplyIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // so that a limit that does not hold fails, and does not hang
+	defer cancel()
 	for name, tt := range map[string]struct {
 		api   API
 		lines []string
@@ -329,7 +334,7 @@ func TestCompleteReplyIsNotWaitedFor(t *testing.T) {
 		c := open(t, p.URL, func(o *Options) { o.API = tt.api })
 		c.late = 300 * time.Millisecond
 		began := time.Now()
-		got, err := c.Complete(t.Context(), question1)
+		got, err := c.Complete(ctx, question1)
 		if err != nil || got.Content != "hello" || p.asked() != 1 {
 			t.Errorf("%s: got %+v, %v after %d requests", name, got, err, p.asked())
 		}
