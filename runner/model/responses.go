@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -270,8 +271,12 @@ func (a *answer) ends(r response) heard {
 	return heard{over: true}
 }
 
-// put keeps an item at its place among the others.
+// put keeps an item at its place among the others. What is no object is none: it
+// would go back and spoil every request that follows.
 func (a *answer) put(at int, raw json.RawMessage) {
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		return
+	}
 	it := readItem(raw)
 	it.index = at
 	a.held += len(raw)

@@ -71,6 +71,11 @@ func TestResponsesAndTheirWays(t *testing.T) {
 			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
 			raws(`{"type":"telepathy","thought":1e3}`, called),
 		},
+		"items that are none": {
+			stream(`{"type":"response.output_item.done"}`, itemDone(`null`), itemDone(`7`), itemDone(called), finished),
+			agent.Reply{Finish: agent.FinishCalls, Calls: shell},
+			raws(called),
+		},
 		"reasoning without its content": {
 			stream(itemDone(`{"id":"rs_1","type":"reasoning","summary":[]}`), itemDone(called), finished),
 			agent.Reply{Finish: agent.FinishCalls, Calls: shell},

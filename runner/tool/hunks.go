@@ -39,9 +39,9 @@ func patch(content string, hunks []hunk) (string, edited, error) {
 		chosen[i] = tight(now, p)
 	}
 	slices.SortStableFunc(chosen, func(a, b place) int { return a.from - b.from })
-	for i := range chosen[1:] {
-		if chosen[i].to > chosen[i+1].from {
-			return content, edited{}, fmt.Errorf("two hunks change line %d", lineAt(now, chosen[i+1].from))
+	for i, p := range chosen {
+		if i > 0 && chosen[i-1].to > p.from {
+			return content, edited{}, fmt.Errorf("two hunks change line %d", lineAt(now, p.from))
 		}
 	}
 	out, spans := replace(now, chosen)
