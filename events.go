@@ -80,6 +80,14 @@ func (j *job) elsewhere(ctx context.Context, c config, hub *forge.Hub) (string, 
 // errOff says that the switch is off in the configuration file.
 var errOff = errors.New("the loop is switched off (enabled, in the config file)")
 
+// beatEvery is the time between two savings of the work in progress.
+func beatEvery(getenv func(string) string) time.Duration {
+	if d, err := time.ParseDuration(getenv("AUTONOMOUS_LOOP_BEAT")); err == nil && d > 0 {
+		return d
+	}
+	return time.Minute
+}
+
 // lookEvery is the time between two looks whether a person has stopped the loop.
 func lookEvery(getenv func(string) string) time.Duration {
 	if d, err := time.ParseDuration(getenv("AUTONOMOUS_LOOP_LOOK")); err == nil && d > 0 {

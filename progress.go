@@ -73,7 +73,7 @@ func sentence(e runner.Event) string {
 	switch e.Step {
 	case "initialize":
 		return "session starts: " + e.Text
-	case "outlook", "model", "thrift", "blind", "off":
+	case "outlook", "model", "thrift", "handoff", "blind", "off":
 		return e.Text
 	case "warm":
 		return "preparing Go's build caches; the first time it takes minutes"

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
 	"github.com/autonomous-loop/autonomous-loop/runner/browser"
 	"github.com/autonomous-loop/autonomous-loop/runner/check"
+	"github.com/autonomous-loop/autonomous-loop/runner/forge"
 	"github.com/autonomous-loop/autonomous-loop/runner/memory"
 	"github.com/autonomous-loop/autonomous-loop/runner/model"
 	"github.com/autonomous-loop/autonomous-loop/runner/plan"
@@ -215,13 +217,23 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	if err != nil {
 		return nil, err
 	}
+	var artifact func(context.Context, string, string) ([]runner.File, error)
+	if hub, ok := f.(*forge.Hub); ok {
+		artifact = func(ctx context.Context, run, name string) ([]runner.File, error) {
+			id, err := strconv.ParseInt(run, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("run %q is not one of GitHub's", run)
+			}
+			return hub.Download(ctx, id, name)
+		}
+	}
 	journal := &journal{notify: notify}
 	told, err := takeIn(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace, c.LoopConfig.Look = p.trigger, grace, lookEvery(env.getenv)
-	c.LoopConfig.SessionTime = c.SessionMinutes
+	c.LoopConfig.SessionTime, c.LoopConfig.Beat = c.SessionMinutes, beatEvery(env.getenv)
 	mem := memory.Open(memory.Options{
 		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
 		Scrub: r.Scrub,
@@ -229,7 +241,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
 		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Sees: client.Sees, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
-		Cancelled: env.leave.cancelled, Hurry: env.leave.hurry,
+		Cancelled: env.leave.cancelled, Hurry: env.leave.hurry, Artifact: artifact,
 		Loop: c.Loop, Lineage: p.lineage, Fresh: newLineage(), Owner: p.owner, Spec: spec.Spec, Unclear: spec.unclear(c), Down: down,
 		Now: env.now, Notify: journal.take, Words: report.Record, Health: models.health, Known: models.known,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {

@@ -83,66 +83,41 @@ func nextSteps(st runner.State) []string {
 	return steps
 }
 
-// A handoff is handoff.json: what one session leaves to the next, for people
-// and for tools. The loop itself goes on from state.json alone.
-type handoff struct {
-	SchemaVersion int    `json:"schema_version"`
-	ID            string `json:"id"`
-	Type          string `json:"type"`
-	Reason        string `json:"reason"`
-	SourceAgent   string `json:"source_agent"`
-	TargetAgent   string `json:"target_agent"`
-	Timestamp     string `json:"timestamp"`
-	State         struct {
-		CurrentFeature    *string  `json:"current_feature"`
-		CompletedFeatures []string `json:"completed_features"`
-		Blockers          []string `json:"blockers"`
-		NextSteps         []string `json:"next_steps"`
-	} `json:"state"`
-	Context struct {
-		RecentFiles   []string `json:"recent_files"`
-		GitHash       string   `json:"git_hash"`
-		SessionNumber int      `json:"session_number"`
-	} `json:"context"`
-	Summary     string `json:"summary"`
-	Lineage     string `json:"lineage"`
-	Branch      string `json:"branch"`
-	RunID       string `json:"run_id"`
-	BudgetSpent struct {
-		Tokens  int64   `json:"tokens"`
-		Dollars float64 `json:"dollars"`
-		Minutes float64 `json:"minutes"`
-	} `json:"budget_spent"`
-	FeatureListSHA256 string `json:"feature_list_sha256"`
-}
-
-// Handoff is handoff.json for the session that has just ended.
+// Handoff is handoff.json for the session that has just ended, with the
+// transaction that is made of the state next.
 func Handoff(v View) ([]byte, error) {
 	st := v.State
 	_, list, err := runner.Encode(numbered(st))
 	if err != nil {
 		return nil, fmt.Errorf("handoff: %w", err)
 	}
-	h := handoff{
-		SchemaVersion: 1, ID: "handoff-" + v.Now.UTC().Format("20060102-150405"), Type: "session", Reason: string(st.Reason),
+	h := runner.Handoff{
+		SchemaVersion: runner.HandoffSchema, ID: "handoff-" + v.Now.UTC().Format("20060102-150405"), Type: runner.SessionHandoff, Reason: st.Reason,
 		SourceAgent: "autonomous-loop", TargetAgent: "autonomous-loop", Timestamp: v.Now.UTC().Format(time.RFC3339),
-		Summary: headline(v), Lineage: st.Lineage, Branch: v.Links.Branch, FeatureListSHA256: runner.Hash(list),
+		State: runner.HandoffState{
+			CompletedFeatures: []string{}, Blockers: []string{}, NextSteps: append([]string{}, nextSteps(st)...),
+		},
+		Context: runner.HandoffContext{RecentFiles: []string{}, GitHash: st.Code, SessionNumber: st.Spent.Sessions},
+		Summary: headline(v), Branch: v.Links.Branch, FeatureListSHA256: runner.Hash(list),
+		BudgetSpent: runner.HandoffBudget{Tokens: v.Result.TotalTokens, Dollars: v.Result.CostDollars, Minutes: v.Result.DurationMinutes},
+		Integrity:   runner.HandoffTag{Lineage: st.Lineage, Serial: st.Serial + 1, Prev: st.Digest()},
 	}
 	if n := len(st.Sessions); n > 0 {
-		h.RunID = st.Sessions[n-1].Run
+		last := st.Sessions[n-1]
+		h.RunID, h.RunAttempt = last.Run, last.Attempt
+		if last.Crashed || st.Reason == runner.Paused { // it did not end as it should
+			h.Type = runner.RecoveryHandoff
+		}
 	}
-	var files []string
 	if st.Wip != nil {
 		h.State.CurrentFeature = &st.Wip.Feature
 		if b := st.Wip.Brief; b != nil {
 			for _, f := range b.Files {
 				name, _, _ := strings.Cut(f, ": ")
-				files = append(files, name)
+				h.Context.RecentFiles = append(h.Context.RecentFiles, name)
 			}
 		}
 	}
-	h.State.CompletedFeatures, h.State.Blockers, h.Context.RecentFiles = []string{}, []string{}, append([]string{}, files...)
-	h.State.NextSteps = append([]string{}, nextSteps(st)...)
 	for _, f := range st.Features {
 		switch {
 		case f.Status == runner.Complete:
@@ -151,8 +126,9 @@ func Handoff(v View) ([]byte, error) {
 			h.State.Blockers = append(h.State.Blockers, f.ID+": "+f.Note)
 		}
 	}
-	h.Context.GitHash, h.Context.SessionNumber = st.Code, st.Spent.Sessions
-	h.BudgetSpent.Tokens, h.BudgetSpent.Dollars, h.BudgetSpent.Minutes = v.Result.TotalTokens, v.Result.CostDollars, v.Result.DurationMinutes
+	if h, err = h.Sealed(); err != nil {
+		return nil, fmt.Errorf("handoff: %w", err)
+	}
 	return encode(h)
 }
 

@@ -39,7 +39,8 @@ func (s *Session) yielded(e Ending, why string) (Ending, string) {
 // revoke makes a loop stop whose session had decided to go on before its run was
 // cancelled. A successor that was asked for already finds it stopped, and leaves.
 func (s *Session) revoke(ctx context.Context, st State, res LoopResult) (LoopResult, error) {
-	st, err := s.save(ctx, st.ended(Ending{Stop, Stopped, Cancelled}, errCancelled.says(), s.Now()), fmt.Sprintf("end session %d: its run was cancelled", st.Spent.Sessions))
+	st, files := s.handing(st.ended(Ending{Stop, Stopped, Cancelled}, errCancelled.says(), s.Now()), Stop)
+	st, err := s.save(ctx, st, fmt.Sprintf("end session %d: its run was cancelled", st.Spent.Sessions), files...)
 	stopped := st.Result(Stop)
 	stopped.Receipts, stopped.Warnings = res.Receipts, res.Warnings
 	s.notify(st, Event{Step: string(Stop), Text: st.Why})
@@ -63,7 +64,8 @@ func (s *Session) Close(ctx context.Context) (LoopResult, error) {
 		return st.Result(Stop), nil
 	}
 	stop := &StopError{Reason: Cancelled, Err: errors.New("it was killed before it could say so; what was saved last is kept")}
-	st, err = s.save(ctx, st.ended(Ending{Stop, Stopped, Cancelled}, stop.says(), s.Now()), fmt.Sprintf("end session %d: its run was cancelled", st.Spent.Sessions))
+	st, files := s.handing(st.ended(Ending{Stop, Stopped, Cancelled}, stop.says(), s.Now()), Stop)
+	st, err = s.save(ctx, st, fmt.Sprintf("end session %d: its run was cancelled", st.Spent.Sessions), files...)
 	if err != nil {
 		return s.leave(ctx, st, err)
 	}
@@ -136,7 +138,8 @@ func (s *Session) shut(ctx context.Context, st State, stop *StopError) (LoopResu
 			st = st.crash(st.Wip.Feature, s.Config.AttemptsPerFeature)
 		}
 	}
-	st, err := s.save(ctx, st.ended(Ending{Stop, Stopped, stop.Reason}, stop.says(), s.Now()).calling(), fmt.Sprintf("stop after session %d: %s", st.Spent.Sessions, stop.Reason))
+	st, files := s.handing(st.ended(Ending{Stop, Stopped, stop.Reason}, stop.says(), s.Now()).calling(), Stop)
+	st, err := s.save(ctx, st, fmt.Sprintf("stop after session %d: %s", st.Spent.Sessions, stop.Reason), files...)
 	if err != nil {
 		return st.Result(Stop), err
 	}

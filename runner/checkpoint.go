@@ -141,7 +141,8 @@ func (s *Session) idle(ctx context.Context) (State, error) {
 // amend saves what a person did to a loop that is idle, with the papers that
 // speak of it.
 func (s *Session) amend(ctx context.Context, st State, message string, files ...File) (State, error) {
-	files = append(files, s.Papers(st, st.Result("")).State...)
+	st, papers := s.handing(st, "")
+	files = append(files, papers...)
 	st, err := s.put(ctx, st, message, files...)
 	if _, moved := errors.AsType[*MovedError](err); moved {
 		err = &StopError{Reason: Superseded, Err: err}

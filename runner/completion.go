@@ -117,10 +117,11 @@ func (s *Session) postpone(ctx context.Context, st State) (LoopResult, error) {
 
 // report uploads what people may want to read, then makes the forge say where
 // the loop stands. What cannot be said costs a warning, never the loop.
-// Receipts ride in one more transaction where there are new ones.
-func (s *Session) report(ctx context.Context, st State, d Decision) (State, LoopResult, error) {
+// Receipts ride in one more transaction where there are new ones. Of the papers
+// that were saved the artifact has the same.
+func (s *Session) report(ctx context.Context, st State, d Decision, saved ...File) (State, LoopResult, error) {
 	res := st.Result(d)
-	if files := s.Papers(st, res).Upload; len(files) > 0 {
+	if files := as(saved, s.Papers(st, res).Upload); len(files) > 0 {
 		name := artifactName(st, s.Owner)
 		id, err := s.Forge.Upload(ctx, name, files)
 		if err != nil {

@@ -43,7 +43,9 @@ type Session struct {
 	Health func() []Breaker               // of the models, to be remembered; nil: nothing is
 	Known  func() []Endpoint              // about the models' endpoints, likewise
 	Papers func(State, LoopResult) Papers // what people and the next session read
-	Words  func(Record) []byte            // a record of evidence for people, in Markdown; nil: none is kept
+	// Artifact reads what the session of a run uploaded; nil: it cannot be had.
+	Artifact func(ctx context.Context, run, name string) ([]File, error)
+	Words    func(Record) []byte // a record of evidence for people, in Markdown; nil: none is kept
 
 	owed []File // of transactions that could not be saved
 }
@@ -152,6 +154,7 @@ func (s *Session) find(ctx context.Context) (State, error) {
 		if err := s.mayClaim(ctx, st); err != nil {
 			return st, err
 		}
+		s.takeOver(ctx, found, st)
 	case Corrupt, Deleted, Interfered:
 		panic("runner: " + string(kind) + " comes with an error")
 	}
@@ -260,6 +263,7 @@ func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, e
 func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 	w := *st.Wip
 	stopped, memory := "", s.recall(ctx, st, w.Feature)
+	pulse := &pulse{s: s}
 	for resumed := w.Commit != st.Work; ; resumed = false {
 		if !w.Asked {
 			f, _ := st.Feature(w.Feature)
@@ -267,10 +271,12 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			claim, purse := Claim{Brief: w.Brief}, s.Config.purse(st)
 			err := purse.Closing()
 			if err == nil {
-				claim, err = s.Agent.Work(ctx, Task{
+				working, rest := pulse.beat(ctx, tidy, st, w)
+				claim, err = s.Agent.Work(working, Task{
 					Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
-					Purse: purse, Completed: rows(st.completed()),
+					Purse: purse, Completed: rows(st.completed()), Told: pulse.told,
 				})
+				st = rest(st)
 			}
 			st = st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes)
 			w.Brief = claim.Brief.Bounded()
@@ -448,13 +454,13 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 	}
 	end, why = s.yielded(end, why)
 	st = st.obeyed(err).ended(end, why, s.Now()).held(err).calling()
-	files := s.Papers(st, st.Result(end.Decision)).State
+	st, files := s.handing(st, end.Decision)
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
 	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)
 	if err != nil {
 		return st.Result(end.Decision), errors.Join(failure, err)
 	}
-	st, res, err := s.report(ctx, st, end.Decision)
+	st, res, err := s.report(ctx, st, end.Decision, files...)
 	if err == nil && end.Decision == Continue && s.Config.Mode == RunMode && !s.cancelled() {
 		err = s.ask(ctx, st, &res)
 	}

@@ -44,8 +44,10 @@ type Repo interface {
 type Found struct {
 	State []byte // state.json; nil: there is no state branch
 	List  []byte // feature_list.json
-	Chain error  // why the state branch's history does not check; nil if it does
-	Work  string // tip of the work branch, "" if there is none
+	// Handoff is handoff.json, nil if there is none.
+	Handoff []byte
+	Chain   error  // why the state branch's history does not check; nil if it does
+	Work    string // tip of the work branch, "" if there is none
 	// Foreign says that the work branch holds commits that the state knows
 	// nothing of: neither where it should be nor where it was published.
 	Foreign bool
@@ -117,6 +119,7 @@ type Task struct {
 	Memory    string   // what earlier attempts learned that bears on the feature: data
 	Purse     Purse
 	Completed []Row
+	Told      func(*Brief) // takes what the attempt has come to, as often as that changes; may be nil
 }
 
 // A Claim is how an agent ended a phase.

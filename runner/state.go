@@ -36,8 +36,9 @@ type State struct {
 	Until     time.Time         `json:"until,omitzero"` // no session asks a model before it, unless a person starts it
 	Models    []Breaker         `json:"models,omitempty"`
 	Endpoints []Endpoint        `json:"endpoints,omitempty"`
-	Idle      int               `json:"idle_sessions"`     // sessions in a row that completed nothing
-	Starter   string            `json:"starter,omitempty"` // the person who started the loop last
+	Idle      int               `json:"idle_sessions"`            // sessions in a row that completed nothing
+	Starter   string            `json:"starter,omitempty"`        // the person who started the loop last
+	Handoff   string            `json:"handoff_sha256,omitempty"` // of handoff.json, as the last session left it
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
@@ -152,6 +153,7 @@ type SessionRecord struct {
 	Usage
 	Time    time.Duration `json:"time_ns"`
 	Reason  Reason        `json:"handoff_reason,omitempty"`
+	Serial  int           `json:"serial,omitempty"` // of the transaction that ended it
 	Crashed bool          `json:"crashed,omitempty"`
 }
 
@@ -191,7 +193,7 @@ func (st State) buried(attempts int) State {
 func (st State) crash(id string, attempts int) State {
 	return st.edit(id, func(f *Feature) {
 		f.Crashes++
-		f.Note = "the session died in the middle of an attempt"
+		f.Note = st.Wip.account()
 		f.rest(attempts)
 	}).dropped()
 }
@@ -361,7 +363,9 @@ func (st State) noted(id string, notes []string) State {
 func (st State) ended(e Ending, why string, now time.Time) State {
 	st.Owner = nil
 	st.Status, st.Reason, st.Why = e.Status, e.Reason, legible(why, noteBytes)
-	return st.record(func(r *SessionRecord) { r.Ended, r.Reason, r.Time = now, e.Reason, now.Sub(r.Begun) })
+	return st.record(func(r *SessionRecord) {
+		r.Ended, r.Reason, r.Time, r.Serial = now, e.Reason, now.Sub(r.Begun), st.Serial+1
+	})
 }
 
 // held keeps the time before which no model is to be asked, if err names one.

@@ -62,6 +62,9 @@ func (p *phase) run(ctx context.Context) error {
 			return err
 		}
 		over, err := p.act(ctx, r)
+		if p.t.Told != nil {
+			p.t.Told(p.c.ledger.current())
+		}
 		if over || err != nil {
 			return err
 		}

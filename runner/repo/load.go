@@ -118,6 +118,10 @@ func (r *Repo) readState(ctx context.Context, now *tips, found *runner.Found) er
 			return err
 		}
 	}
+	found.Handoff, err = r.store.file(now.state, runner.HandoffFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if found.Chain, err = r.verify(ctx, now.state); err != nil {
 		return err
 	}

@@ -1,0 +1,112 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A pulse saves the work in progress from time to time while the agent is at
+// work, so that a session that dies leaves what it had done. Nothing is pushed
+// where nothing changed.
+type pulse struct {
+	s    *Session
+	tree string // that was saved last
+
+	mu    sync.Mutex
+	brief *Brief // what the attempt has come to by now
+}
+
+// told takes what the attempt has come to.
+func (p *pulse) told(b *Brief) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.brief = b.Bounded()
+}
+
+// beat begins to save. The context that it returns ends where the session has
+// lost the loop to another one. The second result ends it, and gives the state
+// after those that were saved meanwhile.
+func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Context, func(State) State) {
+	if p.s.Config.Beat == 0 || !p.s.Config.AutoCheckpoint {
+		return ctx, func(st State) State { return st }
+	}
+	working, lose := context.WithCancelCause(ctx)
+	p.told(w.Brief)
+	if snap, err := p.s.Repo.Snapshot(ctx, st.Work, "begin"); err == nil {
+		p.tree = snap.Tree
+	}
+	var beating sync.WaitGroup
+	over := make(chan struct{})
+	beating.Go(func() {
+		tick := time.NewTicker(p.s.Config.Beat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-working.Done():
+				return
+			case <-tick.C:
+			}
+			next, err := p.keep(working, tidy, st, w)
+			if _, moved := errors.AsType[*MovedError](err); moved {
+				lose(err)
+				return
+			}
+			if err == nil { // else it is tried again
+				st = next
+			}
+		}
+	})
+	return working, func(now State) State {
+		close(over)
+		beating.Wait()
+		lose(nil)
+		now.Serial, now.digest, now.Published = st.Serial, st.digest, st.Published
+		return now
+	}
+}
+
+// keep makes the work tree as it is now the state's code, if it changed.
+func (p *pulse) keep(ctx, tidy context.Context, st State, w Wip) (State, error) {
+	message := fmt.Sprintf("%s: attempt %d, at work on %s", w.Feature, w.Attempt, w.Phase)
+	snap, err := p.s.Repo.Snapshot(ctx, st.Work, message)
+	if err != nil || snap.Tree == p.tree {
+		return st, err
+	}
+	p.mu.Lock()
+	w.Commit, w.Brief = snap.Commit, p.brief
+	p.mu.Unlock()
+	st.Code, st.Wip = w.Commit, &w // no checkpoint: those of phases stay in the index
+	if st, err = p.s.save(tidy, st, message); err == nil {
+		p.tree = snap.Tree
+	}
+	return st, err
+}
+
+// account is what is known of an attempt whose session died, for the next one:
+// its changes are gone from the tree.
+func (w Wip) account() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the session died in the %s phase of attempt %d", w.Phase, w.Attempt)
+	if w.Reason != "" {
+		fmt.Fprintf(&b, ". The last verdict was %s: %s", w.Outcome, clean(w.Reason))
+	}
+	if w.Brief == nil {
+		return b.String()
+	}
+	list := func(title string, all []string) {
+		if len(all) > 0 {
+			fmt.Fprintf(&b, ". %s: %s", title, clean(strings.Join(all, "; ")))
+		}
+	}
+	list("It had changed", w.Brief.Files)
+	list("It had decided", w.Brief.Decisions)
+	list("It had open", w.Brief.Problems)
+	list("It had met", w.Brief.Errors)
+	return legible(b.String(), noteBytes)
+}
