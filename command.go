@@ -16,6 +16,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/forge"
+	"github.com/autonomous-loop/autonomous-loop/runner/repo"
 )
 
 // A command is a sub-command for people.
@@ -28,8 +29,11 @@ var commands = []command{
 	{"run", "[flags]", "work on the loop of a repository until it is done or has to stop (the default)", runLocal},
 	{"continue", "[flags]", "ask for the next session of a loop whose session is over", continueLocal},
 	{"stop", "[flags]", "stop the loop of a repository before its next model call; run lets it go on", stopLocal},
+	{"init", "[directory]", "write a workflow and a spec to begin with into a repository; what is there already stays", begin},
 	{"plan", "[flags]", "draw up the feature list and show it, with what the spec leaves open; writes nothing to the repository", planList},
 	{"status", "[flags]", "say where the loop of a repository stands", status},
+	{"report", "[directory]", "write the report of a loop as it stands into a directory", reportLoop},
+	{"doctor", "[flags]", "look over the machine, the settings and the whole chain of transactions, and say how to mend what is wrong", diagnose},
 	{"verify", "[feature...]", "prove the complete features of a loop again, from a fresh clone; needs no model and no key", verifyLoop},
 	{"checkpoint", "[name]", "save the loop as it stands, to return to; --list shows all points, --delete takes one away", checkpoints},
 	{"rollback", "<id>", "return the loop to a checkpoint: an id, a name, or latest", rollback},
@@ -97,7 +101,7 @@ func parseFlags(command string, args []string) (*flags, error) {
 	case "rollback":
 		set.StringVar(&f.why, "why", "", "")
 	}
-	if slices.Contains([]string{"plan", "verify", "checkpoint", "rollback"}, command) {
+	if slices.Contains([]string{"plan", "verify", "checkpoint", "rollback", "doctor"}, command) {
 		set.BoolVar(&f.json, "json", false, "")
 	}
 	if command == "verify" {
@@ -255,6 +259,11 @@ func copyPapers(from, to string) error {
 
 // look reads the state of a loop on disk without changing anything.
 func look(ctx context.Context, env environment, c config, gitDir string) (report.View, error) {
+	return lookAt(ctx, env, c, gitDir, nil)
+}
+
+// lookAt is look, and gives the repository to more before it is closed.
+func lookAt(ctx context.Context, env environment, c config, gitDir string, more func(*repo.Repo, *report.View) error) (report.View, error) {
 	var v report.View
 	dir, remove, err := privateDir()
 	if err != nil {
@@ -275,6 +284,9 @@ func look(ctx context.Context, env environment, c config, gitDir string) (report
 	}
 	v.State, err = runner.Decode(found.State, found.List)
 	v.Result, v.Links, v.Now = v.State.Result(""), p.links, env.now()
+	if err == nil && more != nil {
+		err = more(r, &v)
+	}
 	return v, err
 }
 
@@ -296,6 +308,7 @@ func status(ctx context.Context, env environment, f *flags) error {
 		return nil
 	}
 	fmt.Fprint(env.stdout, report.Text(v))
+	fmt.Fprint(env.stdout, whose(v.State, c))
 	h, err := forge.Local(forge.LocalOptions{Dir: forgeDir(gitDir, c.Loop)}).Stopped(ctx, v.State)
 	if h.Why != "" {
 		fmt.Fprintf(env.stdout, "stop       %s\n", h.Why)

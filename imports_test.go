@@ -14,7 +14,7 @@ const module = "github.com/autonomous-loop/autonomous-loop"
 // arrows lists for each package what else of this module it may import: the
 // table of DESIGN.md, executable. What stands after "test:" is for tests only.
 var arrows = map[string]string{
-	"main": "report runner runner/agent runner/browser runner/check runner/forge runner/memory runner/model runner/pattern runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
+	"main": "report runner runner/agent runner/browser runner/check runner/doctor runner/forge runner/memory runner/model runner/pattern runner/plan runner/repo runner/sandbox runner/tool runner/verify " +
 		"test: internal/fakegithub internal/fakegithub/oracle internal/faults",
 	"runner":                     "test: internal/choose",
 	"runner/plan":                "runner runner/pattern",
@@ -30,6 +30,7 @@ var arrows = map[string]string{
 	"runner/repo":                "runner test: runner/check internal/faults",
 	"runner/forge":               "runner test: internal/fakegithub internal/fakegithub/oracle internal/faults",
 	"runner/verify":              "runner",
+	"runner/doctor":              "runner",
 	"runner/memory":              "runner",
 	"report":                     "runner",
 	"internal/sim":               "test: internal/fakegithub runner runner/forge",

@@ -150,9 +150,9 @@ func (s *Session) takeOver(ctx context.Context, found Found, st State) {
 		again, misfit := st.handedOver(data, found.List)
 		switch {
 		case lost != nil:
-			err = errors.Join(err, lost)
+			err = fmt.Errorf("%w; nor is there one in the artifact: %w", err, lost)
 		case misfit != nil:
-			err = errors.Join(err, fmt.Errorf("nor is that of the artifact: %w", misfit))
+			err = fmt.Errorf("%w; nor does that of the artifact do: %w", err, misfit)
 		default:
 			h, err, whence = again, nil, ", by the artifact, because that on the branch was damaged"
 		}

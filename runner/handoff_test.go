@@ -117,7 +117,7 @@ func TestTakeOver(t *testing.T) {
 		"it fits":                     {good, nil, nil, nil, false, "session: session 2 handed over with handoff-1"},
 		"damaged, and the artifact's": {bad, good, nil, nil, true, "session: session 2 handed over with handoff-1, by the artifact, because that on the branch was damaged"},
 		"both damaged":                {bad, bad, nil, nil, true, "recovery: "},
-		"the artifact has expired":    {nil, nil, errors.New("it has expired"), nil, true, "recovery: there is no handoff it has expired; going on from transaction 6"},
+		"the artifact has expired":    {nil, nil, errors.New("it has expired"), nil, true, "recovery: there is no handoff; nor is there one in the artifact: it has expired; going on from transaction 6"},
 		"the artifact is a bomb":      {bad, nil, errors.New("unzip: more than 9 bytes"), nil, true, "more than 9 bytes; going on"},
 		"the state has moved on":      {good, nil, nil, func(st *State) { st.Code = "c9" }, false, "recovery: the handoff speaks of another commit than the state; going on"},
 		"the session died":            {good, nil, nil, func(st *State) { st.Status = Running }, false, "recovery: session 2 left no handoff; going on from transaction 6"},
