@@ -2,4 +2,7 @@
 
 package repo
 
-const rounds = 800
+const (
+	rounds        = 500
+	leastCompared = 4000
+)

@@ -2,6 +2,9 @@
 
 package repo
 
-// Rounds of TestSnapshotEqualsGit, of six trees each. The build tag deep runs
-// many more.
-const rounds = 34
+// Rounds of TestSnapshotEqualsGit, of six trees and more each. The build tag
+// deep runs many more.
+const (
+	rounds        = 34
+	leastCompared = 150
+)

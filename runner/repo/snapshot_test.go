@@ -20,11 +20,12 @@ var (
 	}
 	attrLines = []string{
 		"* text=auto", "*.go text", "*.txt -text", "*.txt eol=crlf", "* binary", "*.go text eol=lf", "a/*.txt !text", "*.txt crlf",
-		"b.txt text=auto eol=crlf", "* -crlf", "/x/** text",
+		"b.txt text=auto eol=crlf", "* -crlf", "/x/** text", "*.go ident", "* ident", "*.u16 working-tree-encoding=UTF-16", "[attr]mine text -diff", "*.txt mine", "x -mine", "* filter=none",
 	}
 	names = []string{
 		"a", "b", "c", "x", "y", "y1", "z", "tmp", "out", "build", "foo1", "foo2", "dxc", "deep", "dir1", "keep.log", "e.log", "a.txt", "b.txt",
 		"m.go", "n1", "q5", "bq", "#hash", "!bang", "sp", "sp2 ", "a.b", "a-b", "ab", "é", "]", "-", "a\\", "tab\tname",
+		"k.u16", "cafe\u0301", "\xff", "new\nline", "A", "Build", "m.GO",
 	}
 )
 
@@ -59,7 +60,11 @@ func disturb(r *rand.Rand, dir string) {
 	if r.IntN(2) == 0 {
 		near = filepath.Dir(p)
 	}
-	switch r.IntN(13) {
+	switch r.IntN(15) {
+	case 13: // another name for a file
+		os.Link(p, at(filepath.Join(dir, randomPath(r))))
+	case 14:
+		os.WriteFile(at(filepath.Join(near, "k.u16")), []byte(utf16le(fmt.Sprintf("z\u00e4hle %d\r\n$Id: 1 $\n", r.IntN(5)))), 0o644)
 	case 0:
 		os.RemoveAll(p)
 	case 1:
@@ -67,7 +72,7 @@ func disturb(r *rand.Rand, dir string) {
 		os.Symlink("target"+fmt.Sprint(r.IntN(3)), at(p))
 	case 2:
 		if fi, err := os.Lstat(p); err == nil && fi.Mode().IsRegular() {
-			os.Chmod(p, []os.FileMode{0o644, 0o755}[r.IntN(2)])
+			os.Chmod(p, []os.FileMode{0o644, 0o755, 0o600, 0o744, 0o654}[r.IntN(5)])
 		}
 	case 3, 4:
 		os.WriteFile(at(filepath.Join(near, ".gitignore")), lines(ignoreLines), 0o644)
@@ -95,6 +100,8 @@ func disturb(r *rand.Rand, dir string) {
 			body += "\x01\x02\x03"
 		case 2:
 			body += "lone\rcr"
+		case 3:
+			body += "$Id: 12 $ $Id$\r\n$Id: over\nlines $"
 		}
 		os.WriteFile(at(p), []byte(body), 0o644)
 	}
@@ -108,7 +115,12 @@ func disturb(r *rand.Rand, dir string) {
 func TestSnapshotEqualsGit(t *testing.T) {
 	remote := bare(t, map[string]string{"base": "x", "a/b/c.txt": "1\r\n2\r\n", "tracked.log": "ignored by and by\n"})
 	var compared atomic.Int64
-	t.Cleanup(func() { t.Logf("%d trees compared", compared.Load()) })
+	t.Cleanup(func() {
+		t.Logf("%d trees compared; seeds 0 to %d, each replayed by -run 'TestSnapshotEqualsGit/^SEED$'", compared.Load(), rounds-1)
+		if compared.Load() < leastCompared && !t.Failed() {
+			t.Errorf("fewer than %d", leastCompared)
+		}
+	})
 	for seed := range rounds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -161,6 +173,20 @@ func differential(t *testing.T, remote string, seed uint64) (compared int) {
 				t.Fatalf("seed %d, step %d: %+v and then %+v, %v", seed, step, s, again, err)
 			}
 		}
+		if rnd.IntN(2) == 0 { // while the file system's clock has not gone on
+			sleight(rnd, r.Work())
+			s, err := record(t.Context(), parent, "in the same tick")
+			if err != nil {
+				t.Fatalf("seed %d, step %d: %v", seed, step, err)
+			}
+			if want, ok := gitTree(t, r, parent); ok {
+				compared++
+				if s.Tree != want {
+					diff, _ := gitErr(filepath.Join(r.o.Dir, "git"), nil, "diff-tree", "-r", s.Tree, want)
+					t.Fatalf("seed %d, step %d, changed in the same tick; from ours to git's:\n%s", seed, step, diff)
+				}
+			}
+		}
 		if !ok {
 			continue // what git itself cannot add
 		}
@@ -177,6 +203,29 @@ func differential(t *testing.T, remote string, seed uint64) (compared int) {
 	}
 	git(t, filepath.Join(r.o.Dir, "git"), "fsck", "--strict", "--full")
 	return compared
+}
+
+// sleight changes contents, and neither sizes nor, as far as a program can help
+// it, times.
+func sleight(rnd *rand.Rand, dir string) {
+	filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || e.Name()[0] == '.' || rnd.IntN(3) > 0 {
+			return nil
+		}
+		fi, err := e.Info()
+		b, readErr := os.ReadFile(p)
+		if i := strings.IndexByte(string(b), ' '); err == nil && readErr == nil && i >= 0 && i+1 < len(b) && b[i+1] >= '0' && b[i+1] <= '9' {
+			b[i+1] = '0' + (b[i+1]-'0'+1)%10
+			if f, err := os.OpenFile(p, os.O_WRONLY, 0); err == nil {
+				f.WriteAt(b[i+1:i+2], int64(i+1))
+				f.Close()
+				if rnd.IntN(2) == 0 {
+					os.Chtimes(p, fi.ModTime(), fi.ModTime())
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // TestLineEndsFollowTheParent takes snapshots of one work tree on two parents:
