@@ -431,3 +431,36 @@ func twoFeatures(f forger) int {
 	f.point(workRef, st.Work)
 	return first
 }
+
+// TestAPersonsIgnoreRulesAreRead reads them where git would.
+func TestAPersonsIgnoreRulesAreRead(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	b := bench{t, filepath.Join(home, "repo")}
+	write := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), "git", "init", "-q", "--bare", b.remote).CombinedOutput(); err != nil {
+		t.Fatal(string(out))
+	}
+	read := func() []string {
+		return personal(t.Context(), environment{getenv: func(name string) string { return map[string]string{"HOME": home}[name] }}, b.remote)
+	}
+	write("repo/info/exclude", "here\n")
+	write(".config/git/ignore", "everywhere\n")
+	if d := cmp.Diff(read(), []string{"everywhere\n", "here\n"}); d != "" {
+		t.Errorf("got and want:\n%s", d)
+	}
+	write("mine", "mine\n")
+	b.git("config", "core.excludesFile", filepath.Join(home, "mine"))
+	if d := cmp.Diff(read(), []string{"mine\n", "here\n"}); d != "" {
+		t.Errorf("got and want:\n%s", d)
+	}
+}

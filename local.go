@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,6 +93,25 @@ func localPlace(c config, gitDir string, t childTask, now time.Time) (place, err
 	}, nil
 }
 
+// personal is what a person ignores in all of their repositories, and in this
+// one, as git has it: their wishes for what is committed in their name. They lie
+// where no session can write. Nothing else of their configuration counts: what
+// is recorded would depend on the machine.
+func personal(ctx context.Context, env environment, gitDir string) []string {
+	out, err := exec.CommandContext(ctx, "git", "-C", gitDir, "config", "--path", "--get", "core.excludesFile").Output()
+	global := strings.TrimSpace(string(out))
+	if err != nil || global == "" {
+		global = filepath.Join(cmp.Or(env.getenv("XDG_CONFIG_HOME"), filepath.Join(env.getenv("HOME"), ".config")), "git", "ignore")
+	}
+	var texts []string
+	for _, name := range []string{global, filepath.Join(gitDir, "info", "exclude")} {
+		if text, err := os.ReadFile(name); err == nil { // most people have none
+			texts = append(texts, string(text))
+		}
+	}
+	return texts
+}
+
 func forgeDir(gitDir, loop string) string { return filepath.Join(gitDir, "autonomous-loop", loop) }
 
 // child runs one session and tells its parent how it goes.
@@ -120,6 +140,7 @@ func child(ctx context.Context, env environment, lookup func(string) string, git
 			return runner.LoopResult{}, err
 		}
 		p.seeds = seedsDir(env.getenv)
+		p.ignore = personal(ctx, env, gitDir)
 		s, err := wire(ctx, env, lookup, p, t.Dir, func(e runner.Event) { send(message{Event: &e}) }, func(e agent.Event) {
 			if e.Tool != "" {
 				send(message{Turn: fmt.Sprintf("turn %d: %s %s", e.Turn, e.Tool, e.Arg)})

@@ -48,7 +48,8 @@ type place struct {
 	lineage string // of the loop that the request for this session names
 	links   report.Links
 	local   bool
-	seeds   string // directory of build caches that outlive the session; "": none
+	ignore  []string // what a person ignores on their machine, see personal
+	seeds   string   // directory of build caches that outlive the session; "": none
 
 	// forge is made once the repository is open, because it wants to know the
 	// base branch.
@@ -100,7 +101,7 @@ func openRepo(ctx context.Context, c config, p place, dir string, owner *repo.Ow
 		Remote: p.remote, Auth: p.auth, Dir: filepath.Join(dir, "repo"),
 		StateBranch: c.StateBranch, WorkBranch: c.workBranch(), Base: c.Base, Author: author,
 		Now: now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, Owner: owner,
-		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()),
+		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()), Ignore: p.ignore,
 	})
 }
 

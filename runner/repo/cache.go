@@ -8,8 +8,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // The index is kept in a file of the private git directory, so that the next
@@ -26,7 +29,11 @@ import (
 
 const cacheMagic = "autonomous-loop index 1\n"
 
-func (s *store) cache() string { return filepath.Join(s.dir, "worktree") }
+// It is another one under other rules of a person's: what they let pass is not
+// looked at again.
+func (r *Repo) cache() string {
+	return filepath.Join(r.store.dir, "worktree-"+runner.Hash([]byte(strings.Join(r.o.Ignore, "\x00")))[:12])
+}
 
 // indexed returns the index, as the last process left it if it is new.
 func (r *Repo) indexed(ctx context.Context, g *ground) *index {
@@ -38,7 +45,7 @@ func (r *Repo) indexed(ctx context.Context, g *ground) *index {
 	if err != nil {
 		return r.index
 	}
-	if b, err := os.ReadFile(r.store.cache()); err == nil {
+	if b, err := os.ReadFile(r.cache()); err == nil {
 		if x, err := decodeIndex(ctx, b, top); err == nil {
 			r.index = x
 		}
@@ -59,7 +66,7 @@ func (r *Repo) remember(g *ground) {
 	if err != nil {
 		return
 	}
-	name := r.store.cache()
+	name := r.cache()
 	tmp := name + ".new"
 	if err = os.WriteFile(tmp, encodeCache(x, top), 0o600); err == nil {
 		err = os.Rename(tmp, name)

@@ -14,12 +14,12 @@ type pattern struct {
 	literal  bool // no wildcards
 	suffix   bool // of the form *.ext
 	attrs    []attr
+	what     string // of house rules: what generates it
 	macro    string // of attributes: it defines one, and matches nothing
 }
 
 // Rules are the patterns of one directory, and above them those of its parents.
-// Nothing but files of the tree itself makes rules: no configuration, no
-// .git/info/exclude, no file of the user's.
+// Files of the tree make rules, and above them stand the house rules.
 type rules struct {
 	parent   *rules
 	base     string // the directory's path with a slash at the end; "" for the root
@@ -107,12 +107,18 @@ func (p *pattern) match(path, name, base string, isDir bool) bool {
 // ignores decides for one path whose directory is known not to be ignored: the
 // nearest file's last matching line counts.
 func (r *rules) ignores(path, name string, isDir bool) bool {
+	p := r.decides(path, name, isDir)
+	return p != nil && !p.negative
+}
+
+// decides is that line, nil if there is none.
+func (r *rules) decides(path, name string, isDir bool) *pattern {
 	for ; r != nil; r = r.parent {
 		for i := len(r.patterns) - 1; i >= 0; i-- {
 			if p := &r.patterns[i]; p.match(path, name, r.base, isDir) {
-				return !p.negative
+				return p
 			}
 		}
 	}
-	return false
+	return nil
 }

@@ -59,6 +59,7 @@ type Options struct {
 	Retry   []time.Duration  // pauses before asking a remote again that failed; nil: never
 	Owner   *Owner           // who works in the work tree; nil: whoever we are
 	Secrets []string         `json:"-"` // values that must never be recorded
+	Ignore  []string         // texts in the form of .gitignore that a person has on their machine, the last the most important
 }
 
 // Auth is how the remote knows us. It is sent in a header of the requests to
@@ -87,6 +88,7 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) 
 // several goroutines; those of one kind wait for each other.
 type Repo struct {
 	o       Options
+	house   *rules
 	store   *store
 	remote  *remote
 	secrets *scanner
@@ -132,7 +134,7 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 		return nil, fmt.Errorf("open repository: prepare the private git directory: %w", err)
 	}
 	r := &Repo{
-		o: o, store: s, remote: m,
+		o: o, house: houseRules(o.Ignore), store: s, remote: m,
 		secrets: newScanner(append([]string{o.Auth.Token}, o.Secrets...)),
 	}
 	err = os.Mkdir(r.Work(), 0o755) //nolint:gosec // a work tree, as git makes it

@@ -33,6 +33,7 @@ type scan struct {
 	keeps bool  // the stamps of directories tell of their names
 	lists bool  // every directory is listed, whatever its stamp says
 	watch *watch
+	house *rules
 	only  bool // just the directories that were asked for, and new ones
 
 	mu sync.Mutex
@@ -65,7 +66,9 @@ type place struct {
 	anew    bool // the rules above it have changed: its names must be judged again
 }
 
-func (s *scan) run(ctx context.Context) error { return walk(ctx, place{d: s.x.root}, s.visit) }
+func (s *scan) run(ctx context.Context) error {
+	return walk(ctx, place{d: s.x.root, ignore: s.house}, s.visit)
+}
 
 // some scans these directories, and below them the ones that are new, or that
 // other rules hold for now.
@@ -77,7 +80,7 @@ func (s *scan) some(ctx context.Context, dirs []*dir) error {
 		if done[d] || !d.attached(s.x.root) {
 			continue
 		}
-		p := place{d: d, ignored: d.ignored}
+		p := place{d: d, ignore: s.house, ignored: d.ignored}
 		if d.parent != nil {
 			p.ignore, p.attrs = d.parent.ignore, d.parent.attrs
 		}
@@ -324,8 +327,12 @@ func (o *found) list(s *scan, h handle, p place) ([]place, error) {
 
 // dir finds out what is to be done about a directory that has a record.
 func (o *found) dir(s *scan, h handle, p place, sub *dir, places []place) []place {
-	ignored := p.ignored || p.ignore.ignores(sub.path, sub.name, true)
+	rule := p.ignore.decides(sub.path, sub.name, true)
+	ignored := p.ignored || rule != nil && !rule.negative && (rule.what == "" || sub.base == none)
 	if ignored && sub.base == none {
+		if why := p.ignore.wrote(h, sub.path, sub.name, true); why != "" && !p.ignored {
+			o.leave(p.d, sub.path+": "+why)
+		}
 		o.vanish(sub) // as far as anybody is concerned
 		return places
 	}
@@ -343,6 +350,13 @@ func (o *found) fresh(h handle, p place, names []dirent, places []place) ([]plac
 	added := false
 	for _, n := range names {
 		f := d.file(n.name)
+		isDir := n.kind == syscall.S_IFDIR
+		if !p.ignored && (f == nil || f.base.mode == 0) {
+			if why := p.ignore.wrote(h, d.join(n.name), n.name, isDir); why != "" {
+				o.leave(d, d.join(n.name)+": "+why)
+				continue
+			}
+		}
 		switch {
 		case n.kind == syscall.S_IFDIR && f != nil && f.base.mode == modeSub:
 			if f.state != kept { // its work tree is not looked at

@@ -122,7 +122,7 @@ func (r *Repo) snapshot(ctx context.Context, parent string, quick bool) (id oid,
 	if err != nil {
 		return none, nil, err
 	}
-	s := &scan{g: g, x: x, start: start, keeps: g.keeps()}
+	s := &scan{g: g, x: x, start: start, keeps: g.keeps(), house: r.house}
 	if err := r.scan(ctx, s, quick); err != nil {
 		return none, nil, err
 	}
