@@ -148,7 +148,7 @@ func readSpec(ctx context.Context, c config, p place, r *repo.Repo, base string)
 	case err != nil:
 		return s, fmt.Errorf("input spec: %w", err)
 	default:
-		s.Source, s.SHA256, s.text = src.Name, src.Hash(), src.Text()
+		s.Source, s.SHA256, s.Words, s.text = src.Name, src.Hash(), src.Words(), src.Text()
 	}
 	if s.features != nil {
 		recorded = inList

@@ -111,6 +111,29 @@ func TestResynced(t *testing.T) {
 	}
 }
 
+// Only other words of a spec ask for something else; of a list of their own a
+// person changed what they changed.
+func TestWhatAsksForSomethingElse(t *testing.T) {
+	old := State{Spec: Spec{SHA256: "s1", Words: "w1", List: ""}}
+	for name, tt := range map[string]struct {
+		spec Spec
+		same bool
+	}{
+		"the same":                     {Spec{SHA256: "s1", Words: "w1"}, true},
+		"other blanks":                 {Spec{SHA256: "s2", Words: "w1"}, true},
+		"other words":                  {Spec{SHA256: "s2", Words: "w2"}, false},
+		"by a program that knows none": {Spec{SHA256: "s2"}, false},
+		"a list now":                   {Spec{SHA256: "s1", Words: "w1", List: "l"}, false},
+	} {
+		if got := old.From(tt.spec); got != tt.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if (State{Spec: Spec{SHA256: "s1"}}).From(Spec{SHA256: "s2"}) {
+		t.Error("two specs whose words nobody knows are taken for the same")
+	}
+}
+
 // A loop that had ended goes on when a person changes their list.
 func TestChangedListIsTakenUp(t *testing.T) {
 	for c := range choose.All() {

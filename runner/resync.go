@@ -42,12 +42,13 @@ func (s *Session) changed(st State) bool {
 }
 
 // From says whether the feature list is the one that spec, or a person's own
-// list, asks for.
+// list, asks for. Of a spec the words count: another line break asks for nothing
+// else.
 func (st State) From(spec Spec) bool {
 	if spec.List != "" {
 		return spec.List == st.Spec.List
 	}
-	return spec.SHA256 == st.Spec.SHA256
+	return spec.SHA256 == st.Spec.SHA256 || spec.Words != "" && spec.Words == st.Spec.Words
 }
 
 // plans says that a feature list has to be drawn up, or drawn up anew, by

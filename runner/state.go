@@ -86,6 +86,7 @@ type Base struct {
 type Spec struct {
 	Source     string `json:"source"`                    // a path, issue:N, or "text"
 	SHA256     string `json:"sha256"`                    // "" where there is no spec but a list only
+	Words      string `json:"words_sha256,omitempty"`    // of its words, whatever the blanks between them
 	List       string `json:"features_sha256,omitempty"` // of a feature list of a person's own; "": it was drawn up
 	ListSource string `json:"features_source,omitempty"` // its path
 	Commit     string `json:"commit,omitempty"`          // of the base branch, that holds what the list is from; "": none does

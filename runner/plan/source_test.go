@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 func TestReadTakesAFile(t *testing.T) {
@@ -133,5 +135,45 @@ func TestIssueFormsAreReadByQuestion(t *testing.T) {
 		if got := string(Issue(7, "T", plain).Text()); got != "# T\n\n"+plain {
 			t.Errorf("%q became %q", plain, got)
 		}
+	}
+}
+
+// Blanks and line breaks between words ask for nothing else; in code they may.
+func TestWordsOfASpec(t *testing.T) {
+	const spec = "# A list\n\n- Add a book by its title.\n- See it.\n\n```\n  two  blanks\n\nend\n```\n\nThat is all.\n"
+	words := func(name, text string) string { return Text(name, []byte(text)).Words() }
+	for name, same := range map[string]string{
+		"Windows":         strings.ReplaceAll(spec, "\n", "\r\n"),
+		"a mark at first": "\ufeff" + spec,
+		"trailing blanks": strings.ReplaceAll(spec, "title.\n", "title.  \n"),
+		"empty lines":     strings.ReplaceAll(spec, "# A list\n\n", "\n\n# A list\n\n\n\n"),
+		"wrapped":         strings.ReplaceAll(spec, "by its", "by\n  its"),
+		"tabs":            strings.ReplaceAll(spec, "- See", "-\tSee"),
+		"no last line":    strings.TrimSpace(spec),
+	} {
+		if words("SPEC.md", spec) != words("SPEC.md", same) || Text("SPEC.md", []byte(spec)).Hash() == Text("SPEC.md", []byte(same)).Hash() {
+			t.Errorf("%s: it asks for something else", name)
+		}
+	}
+	for name, other := range map[string]string{
+		"a word":             strings.ReplaceAll(spec, "See it", "See them"),
+		"two words for one":  strings.ReplaceAll(spec, "title", "ti tle"),
+		"blanks in code":     strings.ReplaceAll(spec, "two  blanks", "two blanks"),
+		"an indent in code":  strings.ReplaceAll(spec, "  two", " two"),
+		"a line in code":     strings.ReplaceAll(spec, "\n\nend", "\nend"),
+		"the code ends late": strings.ReplaceAll(spec, "end\n```\n\nThat is all.\n", "end\n\nThat is all.\n```\n"),
+		"less":               strings.ReplaceAll(spec, "That is all.\n", ""),
+	} {
+		if words("SPEC.md", spec) == words("SPEC.md", other) {
+			t.Errorf("%s: it is taken for the same", name)
+		}
+	}
+	if words("SPEC.md", spec) == words("PLAN.md", spec) {
+		t.Error("another file is taken for the same")
+	}
+	two := Source{Name: "docs", Files: []runner.File{{Name: "docs/a.md", Data: []byte("a")}, {Name: "docs/b.md", Data: []byte("b")}}}
+	one := Source{Name: "docs", Files: []runner.File{{Name: "docs/a.md", Data: []byte("a b")}, {Name: "docs/b.md"}}}
+	if two.Words() == one.Words() {
+		t.Error("a word in another file is taken for the same")
 	}
 }

@@ -3,6 +3,8 @@ package plan
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 )
 
 const (
@@ -134,6 +137,37 @@ func (s Source) Hash() string {
 	}
 	return runner.Hash([]byte(sums.String()))
 }
+
+// Words is a hash of the words of the source, whatever the blanks and line breaks
+// between them; of a block of code, in which these may be what is meant, it is
+// of the block as it stands. An edit that changes neither asks for nothing else.
+func (s Source) Words() string {
+	h := sha256.New()
+	for _, f := range s.Files {
+		fmt.Fprintf(h, "file %q\n", f.Name)
+		fence := ""
+		for line := range strings.Lines(strings.TrimPrefix(string(f.Data), "\ufeff")) {
+			line = strings.TrimRight(line, "\r\n")
+			mark := fenced.FindString(line)
+			switch {
+			case fence == "" && mark != "":
+				fence = strings.TrimSpace(mark)
+			case fence != "" && mark != "" && strings.HasPrefix(strings.TrimSpace(mark), fence) && strings.TrimSpace(line) == strings.TrimSpace(mark):
+				fence = ""
+			case fence != "":
+				fmt.Fprintf(h, "%q\n", line)
+				continue
+			}
+			for word := range strings.FieldsSeq(line) {
+				fmt.Fprintf(h, "%s ", word)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// fenced is what begins or ends a block of code.
+var fenced = pattern.MustCompile("^ {0,3}(`{3,}|~{3,})")
 
 // Text is the source as it is read: several files each under its name, and of
 // an issue that a form was filled in for the questions with their answers.
