@@ -111,6 +111,38 @@ func TestResynced(t *testing.T) {
 	}
 }
 
+// Tests that a person's change left without anybody who asks for them may change:
+// by name where that is known, else by file.
+func TestTestsThatAPersonFreed(t *testing.T) {
+	proved := func(files, cases []string) func(*Feature) {
+		return func(f *Feature) { f.Status, f.Evidence = Complete, &Evidence{Tests: files, Cases: cases} }
+	}
+	st := State{Features: []Feature{
+		feature("named", proved([]string{"x"}, []string{"x › named"})), feature("filed", proved([]string{"own", "x"}, nil)),
+		feature("dropped", proved([]string{"x"}, []string{"x › dropped"})), feature("old", proved([]string{"old"}, nil)), feature("kept", proved([]string{"x"}, []string{"x › kept"})),
+	}}
+	other := func(id string) Row { r := feature(id).Row; r.Description = "something else"; return r }
+	st = st.Resynced([]Row{other("named"), other("filed"), feature("kept").Row, feature("new").Row}, Spec{})
+	got := map[string][2][]string{}
+	for _, f := range st.Features {
+		free := st.freed(f)
+		got[f.ID] = [2][]string{free.Former, free.FormerCases}
+	}
+	dropped := []string{"x › dropped"}
+	want := map[string][2][]string{
+		"named": {nil, {"x › named", "x › dropped"}}, "filed": {{"own"}, dropped}, "new": {nil, dropped}, "kept": {nil, dropped},
+		"dropped": {nil, dropped}, "old": {nil, dropped},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// Only a spec drops a feature: one that was given up frees nothing.
+	st = State{Features: []Feature{feature("new"), feature("given-up", proved([]string{"x"}, []string{"x › a"}), with(Quarantined, 4))}}
+	if f := st.freed(st.Features[0]); len(f.FormerCases) > 0 {
+		t.Errorf("freed %q", f.FormerCases)
+	}
+}
+
 // Only other words of a spec ask for something else; of a list of their own a
 // person changed what they changed.
 func TestWhatAsksForSomethingElse(t *testing.T) {

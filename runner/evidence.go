@@ -18,6 +18,7 @@ type Evidence struct {
 	Tree    string            `json:"tree"`             // "" where the feature held already: that of its commit
 	Record  string            `json:"record,omitempty"` // name of the [Record] among Files; "": proved by a version that kept none
 	Tests   []string          `json:"tests,omitempty"`  // the test files that it was proved with
+	Cases   []string          `json:"cases,omitempty"`  // the tests in them that are its own, by file and name; none: not known
 	Files   map[string]string `json:"files"`            // name -> sha256, in hex
 }
 
@@ -100,7 +101,7 @@ func (st State) proved(f Feature, tree, commit string, v Verdict, now time.Time,
 	if err != nil {
 		return st, nil, nil, fmt.Errorf("put the evidence of %s on record: %w", f.ID, err)
 	}
-	ev := &Evidence{Outcome: v.Outcome, Tree: tree, Record: path.Base(r.name()), Tests: v.Tests, Files: maps.Clone(r.Files)}
+	ev := &Evidence{Outcome: v.Outcome, Tree: tree, Record: path.Base(r.name()), Tests: v.Tests, Cases: v.Cases, Files: maps.Clone(r.Files)}
 	keep := func(name string, data []byte) {
 		ev.Files[name] = Hash(data)
 		files = append(files, File{Name: path.Join("evidence", f.ID, name), Data: data})

@@ -82,6 +82,7 @@ type Progress struct {
 	Before       Cap           `json:"used_before,omitzero"`   // of the usage: before a person changed what it is to be
 	Left         []string      `json:"left_out,omitempty"`     // paths of its work that are not in its commits, with the reasons
 	Offered      bool          `json:"offered,omitempty"`      // of them there is a patch, [LeftOutPatch]
+	FormerCases  []string      `json:"former_cases,omitempty"` // likewise its own tests, by file and name, where these are known
 	Former       []string      `json:"former_tests,omitempty"` // its own test files from before a person changed what it is to be: they may change with it
 }
 

@@ -273,7 +273,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			if err == nil {
 				working, rest := pulse.beat(ctx, tidy, st, w)
 				claim, err = s.Agent.Work(working, Task{
-					Feature: f, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
+					Feature: st.freed(f), Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
 					Purse: purse, Completed: rows(st.completed()), Told: pulse.told,
 				})
 				st = rest(st)
@@ -334,7 +334,7 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Verdict, error) {
 	f, _ := st.Feature(w.Feature)
 	c := Candidate{
-		Feature: f, Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree, Red: w.Red,
+		Feature: st.freed(f), Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree, Red: w.Red,
 		Completed: st.completed(), Purse: s.Config.purse(st),
 	}
 	v, err := s.Gates.Judge(ctx, c)

@@ -137,10 +137,30 @@ func (st State) Resynced(rows []Row, spec Spec) State {
 	return st
 }
 
-// ownTests are the test files that f was proved with and no other feature was.
+// freed is f with the tests that may change or go while it is worked on: besides
+// its own from before those of features that the spec dropped, as far as they
+// are known by name. What a completed feature was proved with the gates keep.
+func (st State) freed(f Feature) Feature {
+	for _, d := range st.Features {
+		if d.Status != Deprecated {
+			continue
+		}
+		f.FormerCases = append(slices.Clip(f.FormerCases), d.FormerCases...)
+		if d.Evidence != nil {
+			f.FormerCases = append(f.FormerCases, d.Evidence.Cases...)
+		}
+	}
+	return f
+}
+
+// ownTests are the test files that f was proved with and no other feature was,
+// where its tests are not known by name.
 func (st State) ownTests(f Feature) []string {
-	if f.Evidence == nil {
+	switch {
+	case f.Evidence == nil:
 		return f.Former
+	case len(f.Evidence.Cases) > 0:
+		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(f.Evidence.Tests), func(file string) bool {
 		return slices.ContainsFunc(st.Features, func(o Feature) bool {
@@ -153,6 +173,9 @@ func (st State) ownTests(f Feature) []string {
 // it was to be before, and may change with it.
 func (f Feature) again(r Row, own []string) Feature {
 	f.Former = own
+	if f.Evidence != nil {
+		f.FormerCases = f.Evidence.Cases
+	}
 	f.Row, f.Frozen = r, r.AcceptanceHash()
 	f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""
 	f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0

@@ -249,6 +249,7 @@ func (st State) advanced(w Wip, now time.Time) State {
 func (st State) complete(id, commit string, v Verdict, ev *Evidence, now time.Time) State {
 	st = st.edit(id, func(f *Feature) {
 		f.Status, f.Commit, f.Evidence, f.Note = Complete, commit, ev, legible(v.Reason, noteBytes)
+		f.FormerCases = v.Freed // whoever judges it again has to know
 	})
 	st.Work, st.Code, st.Wip, st.Idle = commit, commit, nil, 0
 	st = st.record(func(r *SessionRecord) { r.Completed = append(slices.Clip(r.Completed), id) })

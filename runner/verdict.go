@@ -24,6 +24,8 @@ type Verdict struct {
 
 	Broken []Broken `json:"broken,omitempty"` // earlier features that do not hold on the candidate's parent either
 	Tests  []string `json:"tests,omitempty"`  // the test files that the feature was proved with
+	Cases  []string `json:"cases,omitempty"`  // the tests that are its own, by file and name; none: not known
+	Freed  []string `json:"freed,omitempty"`  // tests from before that are gone or may be changed, because nobody asks for them any more
 	Usage  Usage    `json:"-"`                // of a model that was asked for its opinion
 }
 

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
@@ -136,6 +137,14 @@ func feature(t runner.Task, o opening) string {
 		b.WriteString("\nAn earlier attempt failed and was rolled back: the tree holds none of it. Do not repeat what failed.\n")
 	case t.Resumed:
 		b.WriteString("\nAn earlier session of this attempt was interrupted. The tree holds its work, finished or not: look at it first, keep what is good.\n")
+	}
+	if free := append(slices.Clone(f.Former), f.FormerCases...); len(free) > 0 {
+		const most = 20
+		b.WriteString("\nTests that say what nobody asks for any more, because a person changed the spec. They may be changed or taken out, with what only they need; no others:\n")
+		b.WriteString(data("former-tests", "- "+strings.Join(free[:min(len(free), most)], "\n- ")+"\n"))
+		if n := len(free) - most; n > 0 {
+			fmt.Fprintf(&b, "and %d more of that kind\n", n)
+		}
 	}
 	if f.Note != "" {
 		b.WriteString("\nWhy it is not complete yet:\n" + data("last-failure", clip(f.Note, mostNote)))

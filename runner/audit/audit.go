@@ -74,6 +74,10 @@ type Input struct {
 	Since   []Change // of tests only: Before is as they were seen to fail for want of the feature
 	Kind    func(path string) Kind
 
+	// Free says that a test of the parent, by its file and name, may change or go;
+	// nil: none may.
+	Free func(path, name string) bool
+
 	// Names of the cases that ran; nil: not known.
 	CasesBefore, CasesNow []string
 

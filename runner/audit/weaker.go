@@ -36,6 +36,9 @@ func (a *auditor) tests() {
 		}
 		for i := range c.before.tests {
 			old := &c.before.tests[i]
+			if !a.seen && !old.helper && a.in.Free != nil && a.in.Free(c.Path, old.name) {
+				continue
+			}
 			d, ok := now[c.Path+"\x00"+old.name]
 			if !ok {
 				d, ok = a.moved(c, byName[old.name])

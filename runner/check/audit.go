@@ -111,7 +111,7 @@ func (g *Gates) change(ctx context.Context, j *judgement, paths []string) (audit
 		in.CasesBefore, in.CasesNow = casesRun(j.earlier(parent), *j.ran)
 	}
 	in.Changes, err = g.differences(ctx, j.Parent, j.Tree, paths)
-	in.Changes = j.asNew(in.Changes)
+	in.Changes, in.Free = j.asNew(parent, in.Changes), j.free(parent)
 	return in, err
 }
 

@@ -175,7 +175,7 @@ func (g *Gates) brokenTests(ctx context.Context, j *judgement, parent, now suite
 			continue
 		}
 		for _, f := range j.Completed {
-			if f.Evidence != nil && touches(f.Evidence.Tests, c.File) {
+			if e := f.Evidence; e != nil && (slices.Contains(e.Cases, c.ID()) || len(e.Cases) == 0 && touches(e.Tests, c.File)) {
 				owners[f.ID] = append(owners[f.ID], c.ID())
 			}
 		}

@@ -239,6 +239,17 @@ func (g *Gates) green(ctx context.Context, j *judgement) error {
 			j.verdict.Broken = broken
 		}
 	}
+	if f.passed() {
+		g.mu.Lock()
+		before := g.parents[j.Parent]
+		g.mu.Unlock()
+		changed, err := g.o.Trees.Changed(ctx, j.Parent, j.Tree)
+		if err != nil {
+			return fmt.Errorf("compare %s with its parent: %w", j.Tree, err)
+		}
+		j.verdict.Cases = ownCases(parent, second.Report)
+		j.let(before, second.Report, changed)
+	}
 	j.decide("green", j.Tree, f)
 	if f.passed() {
 		g.mu.Lock()
