@@ -35,7 +35,7 @@ var arrows = map[string]string{
 	"report":                     "runner",
 	"internal/sim":               "test: internal/fakegithub runner runner/forge",
 	"internal/choose":            "",
-	"internal/crash":             "test: internal/fakegithub runner runner/model",
+	"internal/crash":             "test: internal/fakegithub runner runner/model runner/repo",
 	"internal/fakegithub":        "test: internal/fakegithub/oracle",
 	"internal/fakegithub/oracle": "internal/fakegithub",
 	"internal/faults":            "runner",

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/model"
@@ -43,9 +42,6 @@ func TestMain(m *testing.M) {
 }
 
 var buildDir string
-
-// released builds the program as it is released.
-var released = sync.OnceValues(func() (string, error) { return build("released") })
 
 func build(name string, args ...string) (string, error) {
 	binary := filepath.Join(buildDir, name)

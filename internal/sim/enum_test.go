@@ -47,6 +47,15 @@ func peaceful(t *testing.T, r rules) *world {
 	if len(w.wrong) > 0 || w.remote.truth.Status != runner.Done {
 		t.Fatalf("in peace it comes to %s: %q\n%s", w.remote.truth.Status, w.wrong, tail(w.log.Bytes()))
 	}
+	asked := 0
+	for _, run := range w.hub.Runs(repoName) {
+		if run.Inputs["serial"] != "" {
+			asked++
+		}
+	}
+	if asked != r.features-1 {
+		t.Fatalf("in peace %d successors are asked for, %d features\n%s", asked, r.features, tail(w.log.Bytes()))
+	}
 	return w
 }
 

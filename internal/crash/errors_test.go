@@ -1,0 +1,137 @@
+package crash
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// spoils are the ways in which a request fails that a server can cause. What a
+// proxy answers was carried out behind it.
+var spoils = []struct {
+	what  string
+	spoil func(rw http.ResponseWriter, r *http.Request, serve http.HandlerFunc)
+}{
+	{"500", func(rw http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		http.Error(rw, `{"message":"Server Error"}`, http.StatusInternalServerError)
+	}},
+	{"502 after it was done", func(rw http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
+		serve(httptest.NewRecorder(), r)
+		http.Error(rw, "<html>Bad Gateway</html>", http.StatusBadGateway)
+	}},
+	{"reset before it was done", func(http.ResponseWriter, *http.Request, http.HandlerFunc) { panic(http.ErrAbortHandler) }},
+	{"reset after it was done", func(_ http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
+		serve(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}},
+	{"half an answer", func(rw http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
+		rec := httptest.NewRecorder()
+		serve(rec, r)
+		maps.Copy(rw.Header(), rec.Header())
+		half := rec.Body.Bytes()[:rec.Body.Len()/2]
+		rw.Header().Set("Content-Length", strconv.Itoa(len(half)))
+		rw.WriteHeader(rec.Code)
+		_, _ = bytes.NewReader(half).WriteTo(rw)
+	}},
+	{"403 secondary", func(rw http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		rw.Header().Set("Retry-After", "1")
+		http.Error(rw, `{"message":"You have exceeded a secondary rate limit"}`, http.StatusForbidden)
+	}},
+	{"429", func(rw http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		rw.Header().Set("Retry-After", "1")
+		http.Error(rw, `{"message":"Too many requests"}`, http.StatusTooManyRequests)
+	}},
+}
+
+// TestErrorAtEveryRequest lets every request of a loop fail, once and from then
+// on until the process ends, in ways that take turns: the simulation tries all of
+// them (internal/sim, TestEveryError), here they meet the program, over real HTTP
+// and git's own protocol. Its pauses are a thousandth as long.
+func TestErrorAtEveryRequest(t *testing.T) {
+	g := peace(t, oneJob)
+	c := count{begun: time.Now()}
+	t.Run("requests", func(t *testing.T) {
+		for n, e := range g.effects {
+			for _, sticky := range []bool{false, true} {
+				if !deep && (n%20 != 11 || sticky != (n%40 == 11)) {
+					continue
+				}
+				s := spoils[(n+map[bool]int{true: 3}[sticky])%len(spoils)]
+				often := map[bool]string{false: "once", true: "from then on"}[sticky]
+				t.Run(fmt.Sprintf("%d %s %s %s", n+1, s.what, often, strings.ReplaceAll(e.what, "/", "|")), func(t *testing.T) {
+					t.Parallel()
+					w := oneJob.world(t)
+					process := -1
+					w.meet = func(w *world, at int, _ effect) fault {
+						if at == n+1 {
+							process = len(w.runs)
+						}
+						if at == n+1 || sticky && process == len(w.runs) {
+							return fault{spoil: s.spoil}
+						}
+						return fault{}
+					}
+					w.play()
+					w.same(g, 3)
+					if w.met == 0 {
+						w.fail("no request failed")
+					}
+					c.add(w)
+				})
+			}
+		}
+	})
+	c.tell(t, "failed requests")
+}
+
+// TestKillTwice kills the program a second time while it recovers from the first:
+// pairs of the requests that change something, with their answers lost.
+func TestKillTwice(t *testing.T) {
+	g := peace(t, oneJob)
+	c := count{begun: time.Now()}
+	step := 2
+	if !deep {
+		step = 12
+	}
+	t.Run("pairs", func(t *testing.T) {
+		changes := 0
+		for n, e := range g.effects {
+			if !e.changes {
+				continue
+			}
+			changes++
+			if changes%step != 1 {
+				continue
+			}
+			for later := 1 + changes%3; later <= 12; later += 2 * step {
+				t.Run(fmt.Sprintf("%d and the %d. change after it", n+1, later), func(t *testing.T) {
+					t.Parallel()
+					w := oneJob.world(t)
+					since := -1
+					w.meet = func(_ *world, at int, e effect) fault {
+						if at == n+1 {
+							since = 0
+							return fault{kill: lost}
+						}
+						if since >= 0 && e.changes {
+							if since++; since == later {
+								return fault{kill: moments[n%len(moments)]}
+							}
+						}
+						return fault{}
+					}
+					w.play()
+					w.same(g, 2)
+					c.add(w)
+				})
+			}
+		}
+	})
+	c.tell(t, "kills")
+}
