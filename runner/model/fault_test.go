@@ -468,7 +468,7 @@ func TestOpenReportsEveryMistake(t *testing.T) {
 // bounds.
 func FuzzSaid(f *testing.F) {
 	for _, s := range []string{
-		`[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"34s"}]}}]`, `"text"`, `{"detail":[{"msg":"extra"}]}`, `{"error":null,"message":7}`,
+		`[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"34s"}]}}]`, `{"error":{"details":[{"retryDelay":"2562047h"}]}}`, `"text"`, `{"detail":[{"msg":"extra"}]}`, `{"error":null,"message":7}`,
 		`{"error":{"message":"Provider returned error","code":429,"metadata":{"headers":{"X-RateLimit-Reset":"1795348830000","retry-after":1e99},"raw":"{\"error\":{\"metadata\":{\"raw\":\"x\"}}}"}}}`,
 	} {
 		f.Add(429, []byte(s))

@@ -59,7 +59,7 @@ func (b *Box) readFile(p agent.Permit, in readArgs) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.Show != nil && !s.log && pictured(s.name) {
+	if p.Show != nil && pictured(s.name) {
 		return b.look(p, s)
 	}
 	content, _, err := b.read(s)
