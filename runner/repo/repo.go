@@ -9,15 +9,15 @@
 //
 // All objects live in a git directory of the package's own. The work tree has
 // no .git, no remote and no state, and of what stands in it nothing decides
-// anything but the files .gitignore and, for line ends, .gitattributes: no hook,
-// filter or other program of a repository is ever run, no configuration read.
-// What is laid out is exactly what was recorded: contents that Git LFS keeps
-// elsewhere stay pointers.
+// anything but the files .gitignore and .gitattributes, and names that tools
+// generate: no hook, filter or other program of a repository is ever run, no
+// configuration read. What is laid out is exactly what was recorded: contents
+// that Git LFS keeps elsewhere stay pointers.
 //
-// The git command line is run in two places: to index what was fetched (in the
-// private directory, without configuration, network or token; go-git does it
-// where there is no git), and, for a remote that is a path, as its upload-pack
-// and receive-pack, which are the remote's and not ours.
+// Where we and go-git cannot, or not as well, the git command line does it, in
+// the private directory (see git.go, the one place); besides that it is, for a
+// remote that is a path, that one's upload-pack and receive-pack, which are the
+// remote's and not ours.
 //
 // The fake is the world of the loop's enumeration test, in package runner.
 package repo
