@@ -85,8 +85,14 @@ func (w *workplace) script(replace, by string) string {
 	if !strings.Contains(text, replace) {
 		w.t.Fatalf("the script has no %q", replace)
 	}
+	return w.text(strings.Replace(text, replace, by, 1))
+}
+
+// text is a script of its own.
+func (w *workplace) text(text string) string {
+	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), "model.txtar")
-	if err := os.WriteFile(file, []byte(strings.Replace(text, replace, by, 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	return file

@@ -83,7 +83,7 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	case stop.Reason == Paused:
 		failure = err
 	}
-	if stop.Reason == Paused || !stop.Until.IsZero() {
+	if stop.Reason == Paused || !stop.Until.IsZero() || st.Status == Waiting {
 		e.Decision = Wait
 	}
 	st.Reason, st.Why = stop.Reason, stop.says()

@@ -102,6 +102,20 @@ func (c LoopConfig) mayAsk(st State, now time.Time) error {
 	return &StopError{Reason: RateLimit, Err: errors.New("no model is asked before that, unless a person starts the loop"), Until: st.Until}
 }
 
+// awaits says that the loop waits for something else than what started this
+// run. A session that died waits for nothing: whoever comes goes on.
+func (c LoopConfig) awaits(st State) error {
+	limit := st.Reason == ContextLimit || st.Reason == SessionTime || st.Reason == FeaturesPerSession
+	if st.Status != Waiting || !limit || c.Trigger == ByPerson || c.Trigger == ByChain {
+		return nil
+	}
+	switch by := fmt.Errorf("continuation is %s: what started this run does not start a session", c.Continuation); {
+	case c.Continuation == Manual, c.Continuation == Scheduled && c.Trigger != ByClock, c.Continuation == OnEvent && c.Trigger != ByEvent:
+		return &StopError{Reason: st.Reason, Err: by}
+	}
+	return nil
+}
+
 // sessionsLeft says that the loop has used up its sessions, if so.
 func (c LoopConfig) sessionsLeft(st State) error {
 	if st.Spent.Sessions < c.MaxSessions {

@@ -169,7 +169,7 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	if st.Status == Stopped && s.Config.Trigger != ByPerson {
 		return &StopError{Reason: st.Reason, Err: errors.New("the loop was stopped; a person has to start it again")}
 	}
-	if err := errors.Join(s.wanted(ctx, st), s.spun(st)); err != nil {
+	if err := errors.Join(s.wanted(ctx, st), s.spun(st), s.Config.awaits(st)); err != nil {
 		return err
 	}
 	if !s.asks(st) {
