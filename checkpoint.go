@@ -216,7 +216,7 @@ func byHand(ctx context.Context, env environment, f *flags, do func(*runner.Sess
 		return err
 	}
 	defer remove()
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, nil)
 	if err != nil {
 		return err
 	}

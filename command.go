@@ -274,7 +274,7 @@ func lookAt(ctx context.Context, env environment, c config, gitDir string, more 
 	if err != nil {
 		return v, err
 	}
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, nil)
 	if err != nil {
 		return v, err
 	}
@@ -380,7 +380,7 @@ func continueLoop(ctx context.Context, env environment, c config, p place) (runn
 		return runner.LoopResult{}, err
 	}
 	defer remove()
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, nil)
 	if err != nil {
 		return runner.LoopResult{}, err
 	}

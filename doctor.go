@@ -41,7 +41,7 @@ func diagnose(ctx context.Context, env environment, f *flags) error {
 	if !f.json {
 		o.Notify = func(found doctor.Finding) { fmt.Fprint(env.stdout, tellFinding(found)) }
 	}
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, nil)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}

@@ -255,6 +255,9 @@ func inJob(ctx context.Context, env environment) (err error) {
 		j.action.Noticef("%s; no session is started", err.Error())
 		err = nil
 	}
+	for _, w := range res.Warnings { // where people look first, as errors are
+		j.action.Warningf("%s", w)
+	}
 	return errors.Join(err, j.outputs(res, c.workBranch()))
 }
 

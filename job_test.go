@@ -52,6 +52,9 @@ func playScripts(t *testing.T, dir string) {
 			"foreign-commit":   hubDo((*hub).foreignCommit),
 			"change":           hubDo((*hub).change),
 			"truncated-script": hubDo((*hub).truncatedScript),
+			"leaky-script":     hubDo((*hub).leakyScript),
+			"push-protection":  hubDo((*hub).pushProtection),
+			"fault":            hubDo((*hub).fault),
 			"long-script":      hubDo((*hub).longScript),
 			"begun-anew":       hubDo((*hub).begunAnew),
 			"refs":             hubDo((*hub).refs),
@@ -340,6 +343,42 @@ func (h *hub) truncatedScript(ts *testscript.TestScript, args []string) {
 	file := filepath.Join(h.work, "truncated.txtar")
 	ts.Check(os.WriteFile(file, []byte(script), 0o644))
 	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// leaky-script: the first attempt at the first feature leaves WORD in a test, the
+// second does what the first should have done.
+func (h *hub) leakyScript(ts *testscript.TestScript, args []string) {
+	script := strings.ReplaceAll(ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:")), "-- greet-001/1/", "-- greet-001/2/")
+	first := "-- greet-001/1/tests/1 write_file test/greet.test.js --\n// " + args[0] + "\nimport { test } from 'node:test';\n\ntest('it greets', () => { throw new Error('not yet'); });\n" +
+		"-- greet-001/1/tests/1 request_verification --\nthe test is written\n"
+	script = strings.Replace(script, "-- greet-001/2/", first+"-- greet-001/2/", 1)
+	file := filepath.Join(h.work, "leaky.txtar")
+	ts.Check(os.WriteFile(file, []byte(script), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// push-protection WORD: GitHub takes WORD for a secret and refuses what holds it.
+func (h *hub) pushProtection(ts *testscript.TestScript, args []string) {
+	script := `#!/bin/sh
+for commit in $(git rev-list "$3" --not --all); do
+	if git grep -q ` + args[0] + ` "$commit"; then
+		echo "error: GH013: Repository rule violations found for $1."
+		echo "- GITHUB PUSH PROTECTION"
+		echo "- Push cannot contain secrets"
+		exit 1
+	fi
+done
+`
+	ts.Check(os.WriteFile(filepath.Join(h.Dir(repoName), "hooks", "update"), []byte(script), 0o755))
+}
+
+// fault MATCH STATUS TIMES: requests that match are answered with STATUS.
+func (h *hub) fault(ts *testscript.TestScript, args []string) {
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	times, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	h.Fail(fakegithub.Fault{Match: args[0], Status: status, Times: times, Body: args[3]})
 }
 
 // refs FILE: the repository has the refs that FILE lists.

@@ -52,7 +52,7 @@ func post(ctx context.Context, env environment) error {
 		return err
 	}
 	defer remove()
-	r, err := openRepo(ctx, c, p, dir, nil, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, nil)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ type environment struct {
 
 // openRepo opens the repository and reads the config file of its base branch,
 // before anything else is looked at. Secrets are never recorded in a commit.
-func openRepo(ctx context.Context, c config, p place, dir string, owner *repo.Owner, now func() time.Time) (*repo.Repo, error) {
+func openRepo(ctx context.Context, env environment, c config, p place, dir string, owner *repo.Owner) (*repo.Repo, error) {
 	// Commands walk through it to the work tree; the git directory stays closed.
 	if err := os.Mkdir(filepath.Join(dir, "repo"), 0o711); err != nil { //nolint:gosec // see the line above
 		return nil, err
@@ -100,7 +100,8 @@ func openRepo(ctx context.Context, c config, p place, dir string, owner *repo.Ow
 	return repo.Open(ctx, repo.Options{
 		Remote: p.remote, Auth: p.auth, Dir: filepath.Join(dir, "repo"),
 		StateBranch: c.StateBranch, WorkBranch: c.workBranch(), Base: c.Base, Author: author,
-		Now: now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, Owner: owner,
+		Now: env.now, Retry: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}, Owner: owner,
+		Sleep: sleep, Log: func(text string) { fmt.Fprintln(env.stderr, text) },
 		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()), Ignore: p.ignore,
 	})
 }
@@ -118,7 +119,7 @@ func nonEmpty(values ...string) []string {
 // openLoop opens a loop's repository and reads what stands there: the loop as it
 // was left, and the settings with those of its configuration file.
 func openLoop(ctx context.Context, env environment, c config, p place, dir string, owner *repo.Owner, lookup func(string) string) (*repo.Repo, runner.Found, config, error) {
-	r, err := openRepo(ctx, c, p, dir, owner, env.now)
+	r, err := openRepo(ctx, env, c, p, dir, owner)
 	if err != nil {
 		return nil, runner.Found{}, c, err
 	}

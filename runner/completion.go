@@ -49,6 +49,7 @@ func (s *Session) put(ctx context.Context, st State, message string, files ...Fi
 	s.owed = nil
 	next.digest = Hash(state)
 	next.Published = tx.Work
+	s.saved = next
 	return next, nil
 }
 

@@ -48,6 +48,8 @@ type Session struct {
 	Words    func(Record) []byte // a record of evidence for people, in Markdown; nil: none is kept
 
 	owed []File // of transactions that could not be saved
+
+	saved State // as this session saved it last
 }
 
 // Papers are a state and a result put into words.
@@ -95,6 +97,7 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 		if st, err = s.checkpoint(tidy, st, f); err == nil {
 			st, err = s.attempt(ctx, tidy, st)
 		}
+		st, err = s.refused(tidy, st, err)
 	}
 
 	// COMPLETION
@@ -456,7 +459,11 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 	st = st.obeyed(err).ended(end, why, s.Now()).held(err).calling()
 	st, files := s.handing(st, end.Decision)
 	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
-	st, err = s.save(ctx, st, fmt.Sprintf("end session %d", st.Spent.Sessions), files...)
+	message := fmt.Sprintf("end session %d", st.Spent.Sessions)
+	st, err = s.save(ctx, st, message, files...)
+	if no, refused := errors.AsType[*RefusedError](err); refused {
+		st, err = s.save(ctx, s.without(st, no).ended(end, why, s.Now()), message, files...)
+	}
 	if err != nil {
 		return st.Result(end.Decision), errors.Join(failure, err)
 	}

@@ -36,7 +36,7 @@ func (r *Repo) fetch(ctx context.Context, v *visit, wants []oid) error {
 		return nil
 	}
 	for _, name := range []string{"base", "state", "work"} {
-		if id := r.store.seen(name); id != none {
+		if id := r.store.seen(name); id != none && r.store.has(id) {
 			haves = append(haves, id)
 		}
 	}
@@ -48,6 +48,9 @@ func (r *Repo) fetch(ctx context.Context, v *visit, wants []oid) error {
 	}
 	defer res.Close()
 	if err := r.store.unpack(ctx, demux(req.Capabilities, res)); err != nil {
+		// A remote that is a path is a process, which waits until all it has to
+		// say is read, and closing waits for it.
+		_, _ = io.Copy(io.Discard, res)
 		return err
 	}
 	for _, id := range missing {

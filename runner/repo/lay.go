@@ -21,7 +21,7 @@ import (
 func (r *Repo) Restore(ctx context.Context, commit string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.restore(ctx, commit)
+	err := r.roomy(func() error { return r.restore(ctx, commit) })
 	if err != nil {
 		return fmt.Errorf("lay the work tree at %s: %w", commit, err)
 	}

@@ -18,14 +18,33 @@ func (r *Repo) Load(ctx context.Context) (runner.Found, error) {
 	r.branches.Lock()
 	defer r.branches.Unlock()
 	var found runner.Found
-	err := again(ctx, r.o.Retry, func() (err error) {
-		found, err = r.load(ctx)
-		return err
-	})
+	load := func() error {
+		return r.roomy(func() error {
+			return r.again(ctx, func() (err error) {
+				found, err = r.load(ctx)
+				return err
+			})
+		})
+	}
+	kept := !r.loaded && !r.store.empty() // by an earlier session
+	err := load()
+	if kept && damaged(err) {
+		// What this disk has kept is not believed against the remote.
+		if r.store, err = openAnew(r.store.dir); err == nil {
+			err = load()
+		}
+	}
 	if err != nil {
 		return runner.Found{}, fmt.Errorf("read %s: %w", r.remote.name, err)
 	}
 	return found, nil
+}
+
+// damaged says whether err may be the fault of what is stored here: it is not
+// the remote's, nor that of a full disk or of the session's end.
+func damaged(err error) bool {
+	_, remote := errors.AsType[*remoteError](err)
+	return err != nil && !remote && !full(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 func (r *Repo) load(ctx context.Context) (runner.Found, error) {

@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // An update moves a ref from one commit to another. The old id is part of the
@@ -49,16 +51,53 @@ func (m *remote) push(ctx context.Context) (*pushing, error) {
 // atomic says whether the remote can make several updates one.
 func (p *pushing) atomic() bool { return p.caps.Supports(capability.Atomic) }
 
-// A refusal is the remote's no to a push, in its own words.
+// A refusal is the remote's no to a push, in its own words and with what a
+// person can do about it.
 type refusal struct{ text string }
 
 func (e *refusal) Error() string { return e.text }
+
+// advice says what to do about refusals that are known by their words. Some are
+// about what was to be pushed, so that another attempt may do better.
+var advice = []struct {
+	words []string // one of them, in small letters
+	text  string
+	work  bool
+}{
+	{[]string{"push protection", "cannot contain secrets"}, "a secret was in what was to be pushed, and is not in the repository; the model's provider may have seen it: take it back where it was issued", true},
+	{[]string{"gh001", "file size limit", "large files detected"}, "a file is too large, and is not in the repository", true},
+	{[]string{"file path", "restricted path", "path length"}, "a rule of the repository forbids a path, and it is not in the repository", true},
+	{[]string{"verified signature", "must be signed"}, "a rule asks for signed commits, which those of the loop are not: " + exempt + "it", false},
+	{[]string{"without `workflows` permission"}, "the job's token may not change workflows: merge that change by hand", false},
+	{[]string{"gh006", "protected branch"}, "the branch is protected: " + exempt + "the protection", false},
+	{[]string{"gh013", "repository rule violations"}, "a rule of the repository forbids it: " + exempt + "the ruleset", false},
+	{[]string{"quota"}, "the repository is full: take out of it what is large, or ask for more room", false},
+}
+
+const exempt = "exempt autonomous-loop/** and autonomous-loop-state/** from "
+
+// advised is a refusal with what can be done about it.
+func advised(text string) error {
+	small := strings.ToLower(text)
+	for _, a := range advice {
+		if !slices.ContainsFunc(a.words, func(w string) bool { return strings.Contains(small, w) }) {
+			continue
+		}
+		err := &refusal{text + "; " + a.text}
+		if a.work {
+			return &runner.RefusedError{Err: err}
+		}
+		return err
+	}
+	return &refusal{text}
+}
 
 // errUnknown says that the answer was lost: the push may have been done.
 var errUnknown = errors.New("no answer")
 
 // send sends exactly these objects with these updates. The error is a
-// [*refusal] if the remote said no; after any other error the updates may have
+// [*refusal] if the remote said no, in a [*runner.RefusedError] if that was for
+// what is in them; after any other error the updates may have
 // been made or not.
 func (p *pushing) send(ctx context.Context, updates []update, objs []packed) error {
 	req := packp.NewReferenceUpdateRequestFromCapabilities(p.caps)
@@ -78,7 +117,7 @@ func (p *pushing) send(ctx context.Context, updates []update, objs []packed) err
 	report, err := p.s.ReceivePack(ctx, req)
 	switch {
 	case report != nil && report.Error() != nil:
-		return &refusal{p.m.refused(report, said.String())}
+		return advised(p.m.refused(report, said.String()))
 	case report != nil:
 		return nil // and whatever went wrong afterwards changes nothing
 	case err == nil:

@@ -175,6 +175,8 @@ func (m *remote) wrap(err error) error {
 	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		e.text = "the remote does not accept the token (401): is it valid, and may it read and write contents?"
+	case errors.Is(err, transport.ErrAuthorizationFailed) && strings.Contains(err.Error(), "archived"):
+		e.text = "the repository is archived and takes no changes: unarchive it under Settings, then start the loop again"
 	case errors.Is(err, transport.ErrAuthorizationFailed):
 		e.text = "the remote refuses access (403), which usually means that the token may not write contents: " + m.clean(strings.TrimPrefix(err.Error(), transport.ErrAuthorizationFailed.Error()+": "))
 	case errors.Is(err, transport.ErrRepositoryNotFound):
@@ -210,19 +212,30 @@ func (m *remote) clean(s string) string {
 }
 
 // again calls try until it works, fails for good, or the pauses are used up.
-func again(ctx context.Context, pauses []time.Duration, try func() error) error {
-	for _, d := range pauses {
+func (r *Repo) again(ctx context.Context, try func() error) error {
+	for _, d := range r.o.Retry {
 		err := try()
 		if e, ok := errors.AsType[*remoteError](err); !ok || !e.transient {
 			return err
 		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return errors.Join(err, ctx.Err())
+		if r.o.Log != nil {
+			r.o.Log(fmt.Sprintf("git: %s; asking again in %s", err, d))
+		}
+		if stopped := r.o.Sleep(ctx, d); stopped != nil {
+			return errors.Join(err, stopped)
 		}
 	}
 	return try()
+}
+
+// sleep waits, unless ctx ends sooner.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

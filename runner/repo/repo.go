@@ -55,11 +55,13 @@ type Options struct {
 	Base        string // name of the base branch; "": the remote's default
 	Author      string // name <mail> of every commit
 
-	Now     func() time.Time `json:"-"`
-	Retry   []time.Duration  // pauses before asking a remote again that failed; nil: never
-	Owner   *Owner           // who works in the work tree; nil: whoever we are
-	Secrets []string         `json:"-"` // values that must never be recorded
-	Ignore  []string         // texts in the form of .gitignore that a person has on their machine, the last the most important
+	Now     func() time.Time                           `json:"-"`
+	Retry   []time.Duration                            // pauses before asking a remote again that failed; nil: never
+	Sleep   func(context.Context, time.Duration) error `json:"-"` // waits for them; nil: by the clock
+	Log     func(string)                               `json:"-"` // says that it waits; nil: nobody listens
+	Owner   *Owner                                     // who works in the work tree; nil: whoever we are
+	Secrets []string                                   `json:"-"` // values that must never be recorded
+	Ignore  []string                                   // texts in the form of .gitignore that a person has on their machine, the last the most important
 }
 
 // Auth is how the remote knows us. It is sent in a header of the requests to
@@ -126,10 +128,16 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
 	s, err := openStore(filepath.Join(o.Dir, "git"))
+	if err != nil && !full(err) { // a damaged pack
+		s, err = openAnew(filepath.Join(o.Dir, "git"))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open repository: prepare the private git directory: %w", err)
 	}

@@ -20,12 +20,16 @@ func (r *Repo) Save(ctx context.Context, tx runner.Transaction) error {
 	if !r.loaded {
 		return errors.New("save: the repository has not been loaded")
 	}
-	next, err := r.next(tx)
+	var next tips
+	err := r.roomy(func() (err error) {
+		next, err = r.next(tx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("save: %w", err)
 	}
 	for !r.last.has(next) {
-		err := again(ctx, r.o.Retry, func() error { return r.advance(ctx, next) })
+		err := r.again(ctx, func() error { return r.advance(ctx, next) })
 		if err != nil {
 			return fmt.Errorf("save transaction %d: %w", next.transaction.Serial, err)
 		}

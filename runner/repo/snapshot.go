@@ -41,7 +41,12 @@ func (r *Repo) Draft(ctx context.Context, parent, message string) (runner.Snapsh
 }
 
 func (r *Repo) record(ctx context.Context, parent, message string, quick bool) (runner.Snapshot, error) {
-	tree, left, err := r.snapshot(ctx, parent, quick)
+	var tree oid
+	var left []string
+	err := r.roomy(func() (err error) {
+		tree, left, err = r.snapshot(ctx, parent, quick)
+		return err
+	})
 	if err != nil {
 		return runner.Snapshot{}, fmt.Errorf("record the work tree: %w", err)
 	}

@@ -104,6 +104,13 @@ func (s *store) readLoose(id oid) (plumbing.ObjectType, []byte, error) {
 	return t, b, nil
 }
 
+// empty says whether nothing was fetched yet.
+func (s *store) empty() bool {
+	s.packs.mu.RLock()
+	defer s.packs.mu.RUnlock()
+	return len(s.packs.list) == 0
+}
+
 func (s *store) has(id oid) bool {
 	if f, _ := s.packs.find(id); f != nil || id == emptyTree {
 		return true
@@ -198,7 +205,11 @@ func (s *store) file(commit oid, path string) ([]byte, error) {
 	if e.mode != modeFile && e.mode != modeExec {
 		return nil, fmt.Errorf("read %s of commit %s: it is not a regular file", path, short(commit))
 	}
-	return s.blob(e.id)
+	b, err := s.blob(e.id)
+	if errors.Is(err, fs.ErrNotExist) { // which says of the file that the commit has none
+		err = fmt.Errorf("read %s of commit %s: its object %s is missing", path, short(commit), e.id)
+	}
+	return b, err
 }
 
 // files calls do for every file below tree, sorted by path.
