@@ -71,6 +71,8 @@ func playScripts(t *testing.T, dir string) {
 			"provider":         hubDo((*hub).provider),
 			"asked":            hubDo((*hub).asked),
 			"labels":           hubDo((*hub).labels),
+			"commits":          hubDo((*hub).commits),
+			"holds":            hubDo((*hub).holds),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -100,6 +102,7 @@ func setupJob(t *testing.T, e *testscript.Env) error {
 	server := httptest.NewServer(oracle.Validate(t, h.Server))
 	h.url = server.URL
 	e.Defer(server.Close)
+	e.Defer(func() { pushedForward(t, h.Dir(repoName)) })
 	e.Values[hubKey{}] = h
 	e.Setenv("PATH", e.Getenv("PATH")+":"+os.Getenv("PATH"))
 	e.Setenv("TMPDIR", os.TempDir()) // the script's own cannot be walked by the sandbox's user
@@ -117,6 +120,7 @@ func setupJob(t *testing.T, e *testscript.Env) error {
 	}
 	e.Setenv("EXAMPLES", examples)
 	e.Setenv("TESTDATA", filepath.Dir(model))
+	e.Setenv("REMOTE", h.Dir(repoName))
 	e.Setenv("INPUT_GITHUB-TOKEN", jobToken)
 	e.Setenv("AUTONOMOUS_LOOP_CACHE", filepath.Join(e.WorkDir, "cache"))
 	return nil

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/autonomous-loop/autonomous-loop/internal/fakegithub"
 )
 
 // What people do to a loop, as commands of the scripts in testdata/script.
@@ -75,4 +81,51 @@ func count(ts *testscript.TestScript, s string) int {
 	n, err := strconv.Atoi(s)
 	ts.Check(err)
 	return n
+}
+
+// pushedForward asserts of everything that was ever pushed to a repository that
+// it moved the loop's two branches forward, and touched no other ref: what was
+// pushed once is never rewritten, and what a person deleted never made again.
+func pushedForward(t *testing.T, dir string) {
+	t.Helper()
+	logs := filepath.Join(dir, "logs", "refs")
+	err := filepath.WalkDir(logs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		ref, _ := filepath.Rel(filepath.Dir(logs), path)
+		before := map[string]bool{}
+		for line := range strings.Lines(string(data)) {
+			old, rest, _ := strings.Cut(line, " ")
+			id, who, _ := strings.Cut(rest, " ")
+			first := len(before) == 0
+			before[id] = true
+			if !strings.HasPrefix(who, fakegithub.Bot) {
+				continue
+			}
+			forward := exec.Command("git", "-C", dir, "merge-base", "--is-ancestor", old, id).Run() == nil
+			if strings.Trim(old, "0") == "" {
+				forward = first
+			}
+			if !forward || ref != "refs/heads/autonomous-loop/main" && ref != "refs/heads/autonomous-loop-state/main" {
+				t.Errorf("%s was pushed from %.7s to %.7s, which is not forward, or not the loop's", ref, old, id)
+			}
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// commits BRANCH NAME FILE: a person commits FILE to a branch, as NAME.
+func (h *hub) commits(ts *testscript.TestScript, args []string) {
+	_, err := h.Seed(repoName, args[0], "", map[string]string{args[1]: ts.ReadFile(args[2])})
+	ts.Check(err)
+}
+
+// holds BRANCH COMMIT: the branch holds the commit.
+func (h *hub) holds(ts *testscript.TestScript, args []string) {
+	h.gitOut(ts, "merge-base", "--is-ancestor", args[1], args[0])
 }

@@ -106,6 +106,10 @@ func sentence(e runner.Event) string {
 		return fmt.Sprintf("%s: %s: %s", e.Feature, e.Outcome, e.Text)
 	case "complete":
 		return fmt.Sprintf("%s: complete  %s %d/%d", e.Feature, report.Bar(e.Completed, e.Total), e.Completed, e.Total)
+	case "merge":
+		return e.Text + ": what was complete is proved again with it"
+	case "taken", "beside":
+		return e.Text
 	case "demoted":
 		return fmt.Sprintf("%s: demoted: %s", e.Feature, e.Text)
 	case "rollback":

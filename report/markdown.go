@@ -93,6 +93,11 @@ func body(v View) string {
 	for _, w := range append(down(v), r.Warnings...) {
 		fmt.Fprintf(&b, "\n> ⚠️ %s\n", inline(w))
 	}
+	for _, t := range v.State.Taken {
+		if t.Session == v.State.Spent.Sessions {
+			fmt.Fprintf(&b, "\n> 🔀 %s\n", inline(t.String()))
+		}
+	}
 	fmt.Fprintf(&b, "\n<sub>%s", link("branch "+v.Links.Branch, v.Links.BranchURL))
 	if v.Links.RunURL != "" {
 		fmt.Fprintf(&b, " · %s", link("run", v.Links.RunURL))

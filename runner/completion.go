@@ -42,14 +42,23 @@ func (s *Session) put(ctx context.Context, st State, message string, files ...Fi
 		State: state, List: list, Code: next.Code, Work: next.tip(), Files: files,
 		Message: fmt.Sprintf("%s\n\nLoop-Lineage: %s\nLoop-Serial: %d\nLoop-Epoch: %d\nLoop-State: %s\n", message, next.Lineage, next.Serial, next.Epoch, Hash(state)),
 	}
-	if err := s.Repo.Save(ctx, tx); err != nil {
+	err = s.Repo.Save(ctx, tx)
+	beside, aside := errors.AsType[*WorkError](err)
+	if err != nil && !aside {
 		s.owed = files
 		return st, fmt.Errorf("save transaction %d (%s): %w", next.Serial, message, err)
 	}
 	s.owed = nil
 	next.digest = Hash(state)
-	next.Published = tx.Work
+	if next.theirs == "" && !next.adrift && !aside {
+		next.Published = tx.Work
+	}
 	s.saved = next
+	if aside {
+		next, err = s.beside(next, beside)
+		s.saved = next
+		return next, err
+	}
 	return next, nil
 }
 
@@ -74,10 +83,14 @@ func (s *Session) leave(ctx context.Context, st State, err error) (LoopResult, e
 	switch {
 	case moved && gone.Have == "":
 		stop = &StopError{Reason: StoppedByPerson, Err: errors.New("the state branch was deleted")}
+	case moved && gone.Foreign != "":
+		failure = s.rescued(ctx, st, &StateError{Interfered, fmt.Errorf("somebody else changed the state branch while this session was at work: %s", gone.Foreign)})
+		stop = &StopError{Reason: Paused, Err: failure}
 	case moved:
 		stop = &StopError{Reason: Superseded, Err: err}
 	case untouchable:
-		failure, stop = err, &StopError{Reason: state.reason(), Err: err}
+		failure = s.rescued(ctx, st, state)
+		stop = &StopError{Reason: state.reason(), Err: failure}
 	case !limit:
 		failure = err
 		stop = &StopError{Reason: Paused, Err: err}

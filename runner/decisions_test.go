@@ -170,7 +170,7 @@ func TestWhatAsksForSomethingElse(t *testing.T) {
 func TestChangedListIsTakenUp(t *testing.T) {
 	for c := range choose.All() {
 		w := &listed{world: &world{t: t, c: c, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}}
-		w.remote.commits = map[string]commit{"base": {"", tree{}}}
+		w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 		w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
 		run := func(list string, steps ...Step) State {
 			w.process = process{run: "r" + list}
@@ -364,7 +364,9 @@ func TestDetect(t *testing.T) {
 		{"go on", found(t, saved()), "l1", Resume, ""},
 		{"work branch deleted", found(t, saved(), func(f *Found) { f.Work = "" }), "", Deleted, "the work branch was deleted"},
 		{"work branch not yet pushed", found(t, saved(func(st *State) { st.Published = "" }), func(f *Found) { f.Work = "" }), "", Resume, ""},
-		{"a person's commits", found(t, saved(), func(f *Found) { f.Foreign, f.Work = true, "x" }), "", Interfered, "somebody else"},
+		{"a person's commits", found(t, saved(), func(f *Found) { f.Ahead, f.Work = true, "x" }), "", Resume, ""},
+		{"a person's commits on what is done", found(t, saved(func(st *State) { st.Status, st.Features[0].Status = Done, Complete }), func(f *Found) { f.Ahead, f.Work = true, "x" }), "", Resume, ""},
+		{"what was published is gone", found(t, saved(), func(f *Found) { f.Foreign, f.Work = true, "x" }), "", Interfered, "nothing is overwritten"},
 		{"broken chain", found(t, saved(), func(f *Found) { f.Chain = errors.New("commit x is not ours") }), "", Corrupt, "commit x is not ours"},
 		{"cut off", found(t, saved(), func(f *Found) { f.State = f.State[:len(f.State)/2] }), "", Corrupt, "state.json"},
 		{"empty", found(t, saved(), func(f *Found) { f.State = []byte{} }), "", Corrupt, "state.json"},

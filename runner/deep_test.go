@@ -27,6 +27,7 @@ var deep = []namedSpace{
 	{"broken and crashed", space{features: 2, attempts: 1, perSession: 1, crashes: 1, rots: 1, outcomes: 2}},
 	{"broken and stopped", space{features: 2, attempts: 1, perSession: 1, stops: 1, rots: 1, outcomes: 4, testFirst: true}},
 	{"three features", space{features: 3, attempts: 1, perSession: 1, outcomes: 4, chained: true}},
+	{"the base branch moves in conflict, and a crash", space{features: 2, attempts: 1, perSession: 1, bases: 2, crashes: 1, outcomes: 1}},
 	{"the spec changes under work", space{features: 1, attempts: 1, perSession: 1, stops: 1, changes: 1, outcomes: 5}},
 }
 
@@ -64,7 +65,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"a candidate goes to the work branch without a verdict", "state.go", "st.Code, st.Wip = w.Commit, &w", "st.Code, st.Wip, st.Work = w.Commit, &w, w.Commit"},
 	{"a crash is forgotten and its work kept", "state.go", "st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)", "st.Wip.Commit = st.Work"},
 	{"the second chance is given again and again", "feature.go", "f.Status == SetAside && !f.SecondChance", "f.Status == SetAside || f.Status == Quarantined"},
-	{"a session that lost the compare-and-swap works on", "completion.go", "if err := s.Repo.Save(ctx, tx); err != nil {", "if err := s.Repo.Save(ctx, tx); err != nil && ctx.Err() != nil {"},
+	{"a session that lost the compare-and-swap works on", "completion.go", "if err != nil && !aside {", "if err != nil && !aside && ctx.Err() != nil {"},
 	{"the successor is asked for twice", "loop.go", "err = s.ask(ctx, st, &res)", "err = errors.Join(s.ask(ctx, st, &res), s.ask(ctx, st, &res))"},
 	{"the successor is asked for although the loop stops", "loop.go", "err == nil && end.Decision == Continue && s.Config.Mode == RunMode", "err == nil && s.Config.Mode == RunMode"},
 	{"no successor is asked for", "loop.go", "end.Decision == Continue && s.Config.Mode == RunMode", "end.Decision == Wait && s.Config.Mode == RunMode"},
@@ -82,6 +83,16 @@ var bugs = []struct{ what, file, old, new string }{
 	{"a broken feature has no attempts left", "state.go", "f.Extra = f.Attempts", "f.Extra += 0"},
 	{"what was rolled back teaches as if it were verified", "loop.go", "f.Description, f.Note), Feature: f.Row}", `f.Description, f.Note), Feature: f.Row, Commit: "x"}`},
 	{"what could not be saved is left out for ever", "completion.go", "\t\ts.owed = files", "\t\ts.owed = nil"},
+	{"what people committed is not proved again", "takein.go", "v, err := s.again(ctx, st, m.Commit)", "v, err := Verdict{Outcome: Verified}, error(nil)"},
+	{"what people broke stays complete", "takein.go", "if len(v.Broken) > 0 {\n\t\tst = st.demoted", "if len(v.Broken) > 9 {\n\t\tst = st.demoted"},
+	{"the work branch is published past people's commits", "state.go", "|| st.theirs != \"\" || st.adrift", "|| st.adrift"},
+	{"people's commits are left where they are", "takein.go", "tries := 5; st.theirs", "tries := 0; st.theirs"},
+	{"work in progress is laid over what others committed", "takein.go", "st.Code, st.Wip = w.Commit, &w", "st.Code = w.Commit"},
+	{"what was taken in is on no record", "takein.go", "st, files, err := st.reproved(t, old, m, v, s.Now())", "var files []File\n\tvar err error"},
+	{"a stop is not seen when the session begins", "halt.go", "if err := s.look(ctx, st); err != nil {\n\t\tstop(err)\n\t}\n\tvar", "var"},
+	{"a stop is not seen before a successor is asked for", "loop.go", "if halt := s.look(ctx, st); halt != nil {", "if halt := s.look(ctx, st); halt != nil && ctx.Err() != nil {"},
+	{"a command stops the loop for ever", "halt.go", "st = st.effect(commandKey, h.Command)\n", "st = st.effect(commandKey, \"\")\n"},
+	{"a schedule revives a loop that a person stopped", "loop.go", "if st.Status == Stopped && s.Config.Trigger != ByPerson {", "if st.Status == Stopped && s.Config.Trigger == ByEvent {"},
 	{"the gates look at another commit than the one that is kept", "loop.go", "s.Repo.Commit(ctx, snap.Tree, st.Work", "s.Repo.Commit(ctx, snap.Tree, st.Wip.Commit"},
 }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -69,7 +70,11 @@ func inspect(found Found, lineage string, attempts int) (SessionType, State, err
 	case found.Work == "" && st.Published != "":
 		return Deleted, st, errors.New("the work branch was deleted, which stops the loop; delete the state branch too to start anew")
 	case found.Foreign:
-		return Interfered, st, fmt.Errorf("the work branch holds commits of somebody else (its tip is %s): take them off, or merge them into the base branch and delete both branches of the loop to start anew", short(found.Work))
+		return Interfered, st, fmt.Errorf("the work branch is at %s, where the state has it at %s: one of the two was moved back or replaced; nothing is overwritten", short(found.Work), short(cmp.Or(st.Published, st.Work)))
+	}
+	st.onto = found.Base
+	if found.Ahead {
+		st.theirs = found.Work
 	}
 	// A session that died on its last lines may have left the end to be told,
 	// or the work branch to be moved: then there is still something to do.

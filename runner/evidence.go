@@ -55,6 +55,8 @@ type Record struct {
 	Commit string `json:"commit"` // that completed the feature; Parent where it held already
 	Tree   string `json:"tree"`   // that was judged, and that Commit holds; "" where the feature held already: that of Parent
 
+	Taken Source `json:"taken,omitempty"` // whose commits were taken in; "": the record is about a feature
+
 	Outcome Outcome           `json:"outcome"`
 	Reason  string            `json:"reason"`
 	Gates   []Gate            `json:"gates"` // in the order in which they were asked
@@ -112,6 +114,34 @@ func (st State) proved(f Feature, tree, commit string, v Verdict, now time.Time,
 	}
 	st.Evidence = Chain{Length: r.Number, Head: Hash(data)}
 	return st, ev, files, nil
+}
+
+// TakenIn is where records lie that are about no feature but about commits of
+// others, instead of a feature's id. Parent is the verified commit before them,
+// and Commit what came of it.
+const TakenIn = "_taken"
+
+// reproved puts on record what was proved again with others' commits.
+func (st State) reproved(t Taken, parent string, m Merge, v Verdict, now time.Time) (State, []File, error) {
+	r := Record{
+		Schema: RecordSchema, Number: st.Evidence.Length + 1, Prev: st.Evidence.Head,
+		Loop: st.Loop, Lineage: st.Lineage, Transaction: st.Serial + 1, Session: st.Spent.Sessions, Time: now.UTC(),
+		Feature: TakenIn, Description: t.String(), Taken: t.From, Row: Hash(nil), Acceptance: Hash(nil),
+		Parent: parent, Commit: m.Commit, Tree: m.Tree,
+		Outcome: v.Outcome, Reason: legible(v.Reason, noteBytes), Gates: v.Gates, Files: map[string]string{},
+	}
+	if r.Gates == nil {
+		r.Gates = []Gate{}
+	}
+	if st.Owner != nil {
+		r.Run = st.Owner.Run
+	}
+	data, err := encodeJSON(r)
+	if err != nil {
+		return st, nil, fmt.Errorf("put on record what was taken in: %w", err)
+	}
+	st.Evidence = Chain{Length: r.Number, Head: Hash(data)}
+	return st, []File{{Name: r.name(), Data: data}}, nil
 }
 
 // pageName is a record put into words. GitHub shows a file of this name with

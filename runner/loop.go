@@ -62,7 +62,7 @@ type Papers struct {
 // Run runs one session.
 //
 //	INITIALIZE     detect INIT or CONTINUE, claim the session, create the feature list, or take up what a person changed
-//	FEATURE LOOP   select, create a checkpoint, implement test first, judge, keep or roll back
+//	FEATURE LOOP   take in what others committed, select, create a checkpoint, implement test first, judge, keep or roll back
 //	CONTEXT CHECK  stop while there is still room to say why
 //	COMPLETION     save, report, request the continuation if work remains
 //
@@ -86,6 +86,9 @@ func (s *Session) Run(ctx context.Context) (LoopResult, error) {
 
 	// FEATURE LOOP
 	for completed := 0; err == nil; completed = st.completedNow() {
+		if st, err = s.takeIn(ctx, tidy, st); err != nil {
+			break
+		}
 		f, more := st.Next(s.Config.AttemptsPerFeature)
 		if !more {
 			break
@@ -144,7 +147,7 @@ func (s *Session) find(ctx context.Context) (State, error) {
 	case Init:
 		st = State{
 			Schema: Schema, Loop: s.Loop, Lineage: s.Fresh, Base: found.Base, Spec: s.Spec,
-			Code: found.Base.Commit, Work: found.Base.Commit,
+			Code: found.Base.Commit, Work: found.Base.Commit, onto: found.Base,
 		}
 	case Finished:
 		if !s.changed(st) {
@@ -175,7 +178,7 @@ func (s *Session) mayClaim(ctx context.Context, st State) error {
 	if err := errors.Join(s.wanted(ctx, st), s.spun(st), s.Config.awaits(st)); err != nil {
 		return err
 	}
-	if !s.asks(st) {
+	if !s.asks(st) && st.theirs == "" {
 		return nil // all that is left is to say so
 	}
 	if err := s.Config.mayAsk(st, s.Now()); err != nil {
@@ -447,6 +450,9 @@ func (s *Session) stopped(ctx context.Context, err error) error {
 func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult, error) {
 	if _, moved := errors.AsType[*MovedError](err); moved {
 		return s.leave(ctx, st, err)
+	}
+	if state, untouchable := errors.AsType[*StateError](err); untouchable {
+		err = s.rescued(ctx, st, state)
 	}
 	end, why, failure := s.Config.end(st, err)
 	if end.Decision == Continue { // unless a person has stopped the loop meanwhile

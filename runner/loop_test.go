@@ -24,7 +24,9 @@ var replay = flag.String("replay", "", "run only this execution of the space tha
 // before it is made; a feature is complete whatever the verdict; a candidate
 // goes to the work branch without a verdict; a crash is forgotten and its work
 // kept; the second chance is given again and again; a session that lost the
-// compare-and-swap works on; the successor is asked for twice, or although the
+// compare-and-swap works on; what others committed is not proved again, stays complete though
+// it is broken, is published past or left; a stop is not seen, or a schedule revives what was
+// stopped; the successor is asked for twice, or although the
 // loop stops, or not at all; a broken feature stays complete, or is not mended
 // first; the evidence is left out; the work branch stays
 // behind after a crash; a running session is not respected; an interrupted
@@ -86,14 +88,21 @@ var spaces = []namedSpace{
 	{"a person stops it", space{features: 2, attempts: 1, perSession: 1, halts: 2, outcomes: 1}},
 	{"a person stops it, and a crash", space{features: 1, attempts: 1, perSession: 1, halts: 1, crashes: 1, outcomes: 1}},
 	{"a transaction cannot be saved", space{features: 2, attempts: 2, perSession: 1, refused: 1, outcomes: 1, testFirst: true}},
+	{"people commit", space{features: 2, attempts: 1, perSession: 1, people: 2, outcomes: 1}},
+	{"people commit under work in progress", space{features: 1, attempts: 1, perSession: 1, people: 1, bases: 1, stops: 1, outcomes: 5, testFirst: true}},
+	{"people commit, and a crash", space{features: 2, attempts: 1, perSession: 2, people: 1, crashes: 1, outcomes: 1}},
+	{"the base branch moves", space{features: 2, attempts: 1, perSession: 1, bases: 2, outcomes: 1}},
+	{"the base branch moves in conflict", space{features: 2, attempts: 2, perSession: 1, repairs: 1, bases: 2, outcomes: 1}},
+	{"the base branch moves, and a crash", space{features: 1, attempts: 1, perSession: 1, bases: 1, crashes: 1, outcomes: 1}},
 	{"inconclusive", space{features: 1, attempts: 2, repairs: 1, perSession: 1, outcomes: 2, judgements: 2}},
 }
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, halts: s.halts, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
-	w.remote.commits = map[string]commit{"base": {"", tree{}}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w.remote.commits = map[string]commit{"base": {tree: tree{}}}
+	w.remote.base = "base"
 	w.remote.rotten = map[string]bool{}
 	w.remote.files, w.remote.over, w.remote.asked = map[string][]byte{}, map[string]bool{}, map[int]int{}
 	person := false
@@ -112,6 +121,12 @@ func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int)
 		if w.changes > 0 && w.c.Bool() {
 			w.changes--
 			w.spec++
+		}
+		if w.people > 0 && w.remote.work != "" && w.c.Bool() {
+			w.committed()
+		}
+		if w.bases > 0 && w.remote.state != nil && w.c.Bool() {
+			w.moved()
 		}
 		before, atWork := w.remote.moves, w.frozen
 		res, err, lived := w.session(trigger)
@@ -172,6 +187,9 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	for id := w.remote.work; id != ""; id = w.remote.commits[id].parent {
 		for name, state := range w.remote.commits[id].tree {
 			f, _ := st.Feature(name)
+			if w.remote.commits[id].others || f.ID == "" {
+				continue // people's own
+			}
 			if !works(state) && (f.Demotions == 0 || f.Status == Complete && id == w.remote.work && w.ancestor(f.Commit, id)) {
 				fail("%s is %s on the work branch", name, state)
 			}
@@ -193,7 +211,7 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 		}
 		// Only a demotion grants more, and each is for a feature that broke; and a
 		// person who changes what it is to be.
-		if f.Extra > (w.space.attempts+2)*(w.space.rots+w.space.changes) || f.Demotions > w.space.rots {
+		if f.Extra > (w.space.attempts+2)*(w.space.rots+w.space.changes+w.space.people+w.space.bases) || f.Demotions > w.space.rots+w.space.people {
 			fail("%s was granted %d attempts and demoted %d times", f.ID, f.Extra, f.Demotions)
 		}
 		// What the gates found broken is complete no more, unless it was mended.
@@ -245,12 +263,7 @@ func (w *world) evidence() []File {
 }
 
 func (w *world) ancestor(ancestor, id string) bool {
-	for ; id != ""; id = w.remote.commits[id].parent {
-		if id == ancestor {
-			return true
-		}
-	}
-	return false
+	return reaches(w.remote.commits, id, ancestor)
 }
 
 // checkEnd asserts what must hold when the loop has stopped: the result tells
@@ -258,6 +271,14 @@ func (w *world) ancestor(ancestor, id string) bool {
 func (w *world) checkEnd(res LoopResult) {
 	w.t.Helper()
 	st := w.remote.truth
+	for id, c := range w.remote.commits {
+		if c.others && strings.HasPrefix(id, "base+") && !w.ancestor(id, w.remote.work) {
+			w.t.Fatalf("%v: what a person committed, %s, is not on the work branch at the end", w.c, id)
+		}
+		if c.others && w.ancestor(id, st.Work) && !slices.ContainsFunc(st.Taken, func(t Taken) bool { return t.Commit != "" && w.ancestor(id, t.Tip) }) && !w.ancestor(id, st.Base.Commit) {
+			w.t.Fatalf("%v: %s was taken in, and nothing says so", w.c, id)
+		}
+	}
 	good := 0
 	for id, state := range w.remote.commits[w.remote.work].tree {
 		// Nobody knows of one that broke after it was judged last.
@@ -274,7 +295,7 @@ func (w *world) checkEnd(res LoopResult) {
 		}
 	}
 	state := w.remote.state
-	w.crashes, w.rivals = 0, 0
+	w.crashes, w.rivals, w.people, w.bases = 0, 0, 0, 0
 	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(st) {
 		w.t.Fatalf("%v: a session after the end changed the state", w.c)
 	}

@@ -20,7 +20,8 @@ type Repo interface {
 	// tx.State.Code as its second parent, and the work branch, fast-forward
 	// only, to tx.State.Work. If the state branch is no longer where this
 	// Repo left it, nothing is changed and the error is a [*MovedError].
-	// A lost answer is looked up, not repeated blindly.
+	// If the work branch is not, the transaction is saved without moving it, and
+	// the error is a [*WorkError]. A lost answer is looked up, not repeated blindly.
 	Save(ctx context.Context, tx Transaction) error
 
 	// Gone names a branch of the loop that was there when this Repo last saw it,
@@ -35,6 +36,17 @@ type Repo interface {
 	// arguments give the same commit.
 	Commit(ctx context.Context, tree, parent, message string, when time.Time) (string, error)
 
+	// Merge brings ours and theirs together: one that holds the other, or else a
+	// commit of both, or the paths where they conflict. Nothing is pushed.
+	Merge(ctx context.Context, ours, theirs, message string, when time.Time) (Merge, error)
+
+	// Join records tree as a commit of both.
+	Join(ctx context.Context, tree, ours, theirs, message string, when time.Time) (string, error)
+
+	// Rescue gives what the loop had made as a git bundle, and how to restore it,
+	// where a branch is not as the loop left it.
+	Rescue(ctx context.Context) ([]File, error)
+
 	// Restore lays the work tree at commit: tracked files as they are there,
 	// all others gone but those that are ignored.
 	Restore(ctx context.Context, commit string) error
@@ -48,8 +60,11 @@ type Found struct {
 	Handoff []byte
 	Chain   error  // why the state branch's history does not check; nil if it does
 	Work    string // tip of the work branch, "" if there is none
-	// Foreign says that the work branch holds commits that the state knows
-	// nothing of: neither where it should be nor where it was published.
+	// Ahead says that people went on from what was published on the work branch:
+	// Work is the tip of their commits.
+	Ahead bool
+	// Foreign says that the work branch is neither where it should be nor ahead:
+	// what the loop had published is gone from it, or is more than the state knows.
 	Foreign bool
 	Base    Base // the base branch as it is now
 }
@@ -72,9 +87,30 @@ type Snapshot struct {
 	Notes        []string // paths that are in it and that people should look at, each with its reason
 }
 
+// A Merge is what came of bringing two commits together.
+type Merge struct {
+	Commit    string   // "": they conflict
+	Tree      string   // with git's marks in it where they conflict
+	Conflicts []string // paths
+}
+
+// A WorkError says that somebody moved the work branch while a session was at
+// work. The transaction was saved all the same.
+type WorkError struct {
+	Branch, Want, Have string // Have: "": it was deleted
+	Ahead              bool   // they went on from what was published; else that is gone
+}
+
+func (e *WorkError) Error() string {
+	return "work branch " + e.Branch + " moved from " + short(e.Want) + " to " + short(e.Have)
+}
+
 // A MovedError says that the state branch is no longer where this session left
 // it: another session is at work, or a person intervened.
-type MovedError struct{ Want, Have string }
+type MovedError struct {
+	Want, Have string
+	Foreign    string // why what is there was not made by a session; "": it was
+}
 
 func (e *MovedError) Error() string {
 	return "state branch moved from " + short(e.Want) + " to " + short(e.Have)
@@ -177,6 +213,18 @@ type Gates interface {
 	// Judge gives a verdict on exactly c.Tree. An error means that the gates
 	// themselves could not work; a flaky result is a verdict, Inconclusive.
 	Judge(ctx context.Context, c Candidate) (Verdict, error)
+
+	// Holds says whether a commit does what features ask that were complete
+	// before somebody else changed something: the project's tests pass, and so
+	// does every acceptance. Broken are those that do not hold. Where it cannot
+	// be said of all of them, a gate is not passed that is no feature's: that of
+	// the tests without a test that failed, or another.
+	Holds(ctx context.Context, commit string, features []Feature) (Verdict, error)
+
+	// Resolved gives a verdict on how a conflict was resolved: no mark of it is
+	// left, no test was changed that was not in conflict, and everything that was
+	// complete holds.
+	Resolved(ctx context.Context, r Resolution) (Verdict, error)
 }
 
 // A Candidate is the tree of a phase that is to be judged.

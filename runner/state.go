@@ -42,10 +42,16 @@ type State struct {
 	Effects   map[string]string `json:"effects,omitempty"`
 	Points    []Checkpoint      `json:"checkpoints,omitempty"`
 	Sessions  []SessionRecord   `json:"sessions,omitempty"`
-	Syncs     []Sync            `json:"syncs,omitempty"` // the last changes of the spec that were taken up
+	Syncs     []Sync            `json:"syncs,omitempty"`  // the last changes of the spec that were taken up
+	Merged    string            `json:"merged,omitempty"` // the last commit of the base branch that was taken in, or could not be; "": Base's
+	Resolving *Resolving        `json:"resolving,omitempty"`
+	Taken     []Taken           `json:"taken,omitempty"` // the last commits of others that were taken in, or could not be
 	Rollbacks []Rollback        `json:"rollbacks,omitempty"`
 
 	digest string // sha256 of the state.json that this is, as loaded or saved
+	theirs string // tip of the work branch, if people went on from what the loop had published
+	onto   Base   // the base branch as it is now
+	adrift bool   // the work branch was deleted, or what was published is gone from it: it is left alone
 }
 
 // Digest is the sha256 of the state.json that this is, as loaded or saved; "" of
@@ -276,7 +282,7 @@ func (st State) setAside(id, why string) State {
 }
 
 // demoted takes completion back from features that turned out broken, and ends
-// the attempt under way, which is granted again: it was not its fault. What is
+// the attempt under way, which is granted again. What is
 // broken is mended first, with attempts of its own. A feature that breaks again
 // and again is not only its own problem, and waits for a person.
 func (st State) demoted(broken []Broken) State {
@@ -293,13 +299,19 @@ func (st State) demoted(broken []Broken) State {
 			}
 		})
 	}
+	return st.regranted("set back because " + broken[0].Feature + " is broken and comes first: " + broken[0].Why)
+}
+
+// regranted ends the attempt under way, if there is one, which is granted again:
+// it was not its fault.
+func (st State) regranted(why string) State {
 	if st.Wip != nil {
 		st = st.edit(st.Wip.Feature, func(f *Feature) {
 			f.Extra++
 			if f.SecondChance {
 				f.Status, f.SecondChance = SetAside, false // the chance is granted again
 			}
-			f.Note = legible("set back because "+broken[0].Feature+" is broken and comes first: "+broken[0].Why, noteBytes)
+			f.Note = legible(why, noteBytes)
 		})
 	}
 	return st.dropped()
@@ -388,9 +400,10 @@ func (st State) effect(key, receipt string) State {
 	return st
 }
 
-// tip is where the work branch belongs, "" while there is nothing to show.
+// tip is where the work branch belongs, "" while there is nothing to show, or
+// others' commits are to be taken in first.
 func (st State) tip() string {
-	if st.Work == st.Base.Commit {
+	if st.Work == st.Base.Commit || st.theirs != "" || st.adrift {
 		return ""
 	}
 	return st.Work

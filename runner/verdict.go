@@ -97,6 +97,7 @@ const (
 	Tests     Phase = "tests"     // write the feature's tests; they must fail
 	Implement Phase = "implement" // make them pass
 	Repair    Phase = "repair"    // another round, fed with the verdict
+	Merging   Phase = "merge"     // no part of an attempt at a feature: resolve a conflict with others' commits
 )
 
 // follows decides what comes after a phase that was judged: the next phase, or

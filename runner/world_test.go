@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type world struct {
 	unclear int // sessions that may still find the spec unclear
 	refused int // transactions that may still fail to be saved, and are not
 	halts   int // times that a person may still stop the loop
+	people  int // commits that people may still make on the work branch
+	bases   int // commits that may still come to the base branch
 	spec    int // how often it was changed
 	own     Spec
 	clock   time.Time
@@ -38,6 +41,7 @@ type world struct {
 		code        string
 		codes       map[string]bool // all that ever was the code
 		work        string
+		base        string
 		commits     map[string]commit
 		files       map[string][]byte // evidence on the state branch
 		over        map[string]bool   // run -> it has ended
@@ -57,17 +61,18 @@ type world struct {
 
 // A process is what a session has in memory and on its own disk.
 type process struct {
-	seen    int // moves of the state branch, as this process knows it
-	loads   int
-	local   map[string]commit
-	tree    tree
-	cancel  context.CancelCauseFunc
-	run     string
-	claimed bool
-	told    []string // features that the gates found broken
-	trigger Trigger
-	asked   int  // questions about the spec
-	halted  bool // it was told that a person has stopped the loop
+	seen      int    // moves of the state branch, as this process knows it
+	published string // the work branch, as this process knows it
+	loads     int
+	local     map[string]commit
+	tree      tree
+	cancel    context.CancelCauseFunc
+	run       string
+	claimed   bool
+	told      []string // features that the gates found broken
+	trigger   Trigger
+	asked     int  // questions about the spec
+	halted    bool // it was told that a person has stopped the loop
 }
 
 // A tree says for each feature whether its code works ("good"), and whether its
@@ -77,6 +82,8 @@ type tree map[string]string
 type commit struct {
 	parent string
 	tree   tree
+	other  string // second parent
+	others bool   // somebody else made it
 }
 
 // A space says what may happen in the executions of a test.
@@ -84,6 +91,7 @@ type space struct {
 	features, attempts, repairs, perSession int
 	crashes, rivals, stops, rots            int
 	changes, unclear, halts, refused        int
+	people, bases                           int // 2 of the first: they may break something, of the second: conflict
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
 	testFirst, chained                      bool
@@ -113,11 +121,12 @@ func (w *world) Load(ctx context.Context) (Found, error) {
 		return Found{}, ctx.Err()
 	}
 	w.loads++
-	w.seen = w.remote.moves
+	w.seen, w.published = w.remote.moves, w.remote.work
 	w.local = maps.Clone(w.remote.commits)
-	found := Found{State: w.remote.state, List: w.remote.list, Work: w.remote.work, Base: Base{"main", "base"}}
-	if st := w.remote.truth; found.State != nil && found.Work != "" {
-		found.Foreign = found.Work != st.Work && found.Work != st.Published
+	found := Found{State: w.remote.state, List: w.remote.list, Work: w.remote.work, Base: Base{"main", cmp.Or(w.remote.base, "base")}}
+	if st := w.remote.truth; found.State != nil && found.Work != "" && found.Work != st.Work && found.Work != st.Published {
+		found.Ahead = w.within(st.Work, found.Work) || st.Published != "" && w.within(st.Published, found.Work)
+		found.Foreign = !found.Ahead
 	}
 	return found, nil
 }
@@ -149,6 +158,9 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 		w.remote.codes = map[string]bool{}
 	}
 	w.remote.codes[tx.Code] = true
+	if other := w.local[tx.Code].other; other != "" {
+		w.remote.codes[other] = true
+	}
 	w.seen, w.claimed = w.remote.moves, true
 	maps.Copy(w.remote.commits, w.local)
 	for _, f := range tx.Files {
@@ -161,7 +173,18 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 		w.remote.files[f.Name] = f.Data
 	}
 	w.step() // the server may not know atomic: the state first, then the work branch
+	if tx.Work != "" && tx.Work != w.published && w.people > 0 && w.remote.work != "" && w.c.Bool() {
+		w.committed()
+	}
+	if tx.Work != "" && tx.Work != w.published && w.remote.work != w.published {
+		e := &WorkError{Branch: "work", Want: w.published, Have: w.remote.work, Ahead: true}
+		w.published = w.remote.work
+		maps.Copy(w.local, w.remote.commits)
+		w.step()
+		return e
+	}
 	if tx.Work != "" {
+		w.published = tx.Work
 		if !w.within(w.remote.work, tx.Work) {
 			w.t.Fatalf("%v: the work branch would not be fast-forwarded to %s", w.c, tx.Work)
 		}
@@ -191,12 +214,138 @@ func (w *world) beside() {
 }
 
 func (w *world) within(ancestor, id string) bool {
-	for ; id != ""; id = w.local[id].parent {
-		if id == ancestor || ancestor == "" {
+	return ancestor == "" || reaches(w.local, id, ancestor)
+}
+
+func reaches(commits map[string]commit, id, ancestor string) bool {
+	for ; id != ""; id = commits[id].parent {
+		if id == ancestor || commits[id].other != "" && reaches(commits, commits[id].other, ancestor) {
 			return true
 		}
 	}
 	return false
+}
+
+// committed: a person commits to the work branch, and may break what worked.
+func (w *world) committed() {
+	w.people--
+	tr := maps.Clone(w.remote.commits[w.remote.work].tree)
+	tr[fmt.Sprint("person", w.people)] = "x"
+	if w.space.people > 1 && works(tr["f0"]) && w.c.Bool() {
+		tr["f0"] = "wrong"
+	}
+	w.remote.work = w.others(w.remote.work, tr)
+}
+
+// moved: the base branch goes on, and may conflict with what was built.
+func (w *world) moved() {
+	w.bases--
+	tr := maps.Clone(w.remote.commits[w.remote.base].tree)
+	tr[fmt.Sprint("base", w.bases)] = "x"
+	if w.space.bases > 1 && works(w.remote.commits[w.remote.truth.Work].tree["f0"]) && w.c.Bool() {
+		tr["f0"] = "conflict"
+	}
+	w.remote.base = w.others(w.remote.base, tr)
+}
+
+func (w *world) others(parent string, tr tree) string {
+	id := parent + "/" + treeID(tr)
+	w.remote.commits[id] = commit{parent: parent, tree: tr, others: true}
+	return id
+}
+
+// Merge merges features and files as git merges lines.
+func (w *world) Merge(_ context.Context, ours, theirs, message string, when time.Time) (Merge, error) {
+	w.step()
+	for _, pair := range [][2]string{{theirs, ours}, {ours, theirs}} {
+		if w.within(pair[0], pair[1]) {
+			return Merge{Commit: pair[1], Tree: treeID(w.local[pair[1]].tree)}, nil
+		}
+	}
+	fork := ours
+	for ; !w.within(fork, theirs); fork = w.local[fork].parent {
+		if o := w.local[fork].other; o != "" && w.within(o, theirs) {
+			fork = o
+			break
+		}
+	}
+	base, a, b := w.local[fork].tree, w.local[ours].tree, w.local[theirs].tree
+	m, tr := Merge{}, maps.Clone(a)
+	for name, state := range b {
+		switch {
+		case base[name] == state || a[name] == state:
+		case a[name] == base[name]:
+			tr[name] = state
+		default:
+			m.Conflicts = append(m.Conflicts, name)
+		}
+	}
+	if len(m.Conflicts) > 0 {
+		for _, name := range m.Conflicts {
+			tr[name] = "marks"
+		}
+		m.Tree = treeID(tr)
+		w.local["merged:"+m.Tree] = commit{tree: tr}
+		return m, nil
+	}
+	m.Tree = treeID(tr)
+	m.Commit = ours + "*" + theirs
+	w.local[m.Commit] = commit{parent: ours, other: theirs, tree: tr}
+	return m, nil
+}
+
+func (w *world) Join(_ context.Context, id, ours, theirs, message string, when time.Time) (string, error) {
+	w.step()
+	for _, c := range w.local {
+		if treeID(c.tree) == id {
+			id := ours + "*" + id + "*" + theirs
+			w.local[id] = commit{parent: ours, other: theirs, tree: c.tree}
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("no tree %s", id)
+}
+
+// Resolved looks at the tree and at nothing else.
+func (w *world) Resolved(ctx context.Context, r Resolution) (Verdict, error) {
+	if c := w.local[r.Commit]; c.other == "" || slices.Contains(slices.Collect(maps.Values(c.tree)), "marks") {
+		w.step()
+		return Verdict{Outcome: Failed, Reason: "it holds marks"}, nil
+	}
+	return w.Holds(ctx, r.Commit, r.Completed)
+}
+
+// resolves works on a conflict: well, or not at all.
+func (w *world) resolves(t Task) (Claim, error) {
+	if r := w.remote.truth.Resolving; r == nil || r.Attempts < t.Attempt || t.Attempt > w.space.attempts {
+		w.t.Fatalf("%v: attempt %d at %s was not counted before it began: %+v", w.c, t.Attempt, t.Feature.ID, r)
+	}
+	if w.c.Bool() {
+		return Claim{Usage: Usage{Calls: 1, Tokens: 5}}, nil
+	}
+	for name, state := range w.tree {
+		if f, ok := w.remote.truth.Feature(name); ok && state == "marks" {
+			w.tree[name] = good(f)
+		}
+	}
+	return Claim{Usage: Usage{Calls: 1, Tokens: 5}}, nil
+}
+
+func (w *world) Rescue(context.Context) ([]File, error) { return nil, nil }
+
+// Holds looks at the tree of a commit and at nothing else.
+func (w *world) Holds(_ context.Context, id string, features []Feature) (Verdict, error) {
+	w.step()
+	v := Verdict{Outcome: Verified, Gates: []Gate{{Name: "tests", Passed: true}}}
+	for _, f := range features {
+		ok := does(w.local[id].tree[f.ID], f)
+		v.Gates = append(v.Gates, Gate{Name: f.ID, Passed: ok, Result: Failed})
+		if !ok {
+			v.Outcome = Failed
+			v.Broken = append(v.Broken, Broken{Feature: f.ID, Why: "somebody broke it"})
+		}
+	}
+	return v, nil
 }
 
 func (w *world) Snapshot(ctx context.Context, parent, message string) (Snapshot, error) {
@@ -222,7 +371,7 @@ func (w *world) Commit(ctx context.Context, id, parent, message string, when tim
 
 func (w *world) commit(parent string, tr tree) string {
 	id := parent + "+" + treeID(tr)
-	w.local[id] = commit{parent, maps.Clone(tr)}
+	w.local[id] = commit{parent: parent, tree: maps.Clone(tr)}
 	return id
 }
 
@@ -311,6 +460,9 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	id := t.Feature.ID
 	if w.halted {
 		w.t.Fatalf("%v: %s is worked on although a person stopped the loop", w.c, id)
+	}
+	if t.Phase == Merging || strings.HasPrefix(id, "merge-") {
+		return w.resolves(t)
 	}
 	st := w.remote.truth
 	if f, _ := st.Feature(id); f.Attempts < t.Attempt {
@@ -573,5 +725,5 @@ func (w *world) session(trigger Trigger) (res LoopResult, err error, lived bool)
 }
 
 func (w *world) maxSessions() int {
-	return w.space.halts + (2+2*w.space.changes)*(w.space.features+w.space.changes)*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
+	return w.space.halts + (w.space.people+w.space.bases)*(w.space.attempts+3) + (2+2*w.space.changes)*(w.space.features+w.space.changes)*(w.space.attempts+1) + w.space.rots*(w.space.attempts+2) + w.space.crashes + 2*w.space.rivals + 2
 }

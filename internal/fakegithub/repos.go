@@ -62,6 +62,10 @@ func (s *Server) AddRepo(name string) error {
 			return err
 		}
 	}
+	// Every move of a ref stays on record, with who made it.
+	if _, err := git(dir, nil, "config", "core.logAllRefUpdates", "always"); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "hooks"), 0o755); err != nil {
 		return err
 	}

@@ -197,6 +197,8 @@ func orders(t runner.Task) string {
 		return "Phase tests. Write this feature's tests where the project keeps its tests, and nothing else: no implementation yet. See them fail with run_tests, by an assertion and for the right reason, then call request_verification.\n"
 	case t.Phase == runner.Tests:
 		return "Phase tests, again. The tests did not do: mend them as the verdict says. They must fail now, by an assertion, because the feature is missing. See that with run_tests, then call request_verification.\n"
+	case t.Phase == runner.Merging:
+		return "Phase merge. Somebody else changed the same lines as this project's verified code, and the files named above hold git's conflict marks (<<<<<<<, =======, >>>>>>>): first what was built, then theirs. Resolve them so that both do what they were meant to, and no mark is left; change no test that is not in conflict. See all tests pass with run_tests, then call request_verification.\n"
 	case t.Phase == runner.Implement:
 		return "Phase implement. The tests have been seen to fail. Now write the code that makes them pass without changing what they demand. See all tests pass with run_tests, try the acceptance steps with the browser if there are any, then call request_verification.\n"
 	default:

@@ -12,7 +12,9 @@ import (
 
 // Holds says whether a tree does what features ask that are complete in it: the
 // project's tests pass, and so does every acceptance. Unlike Judge it compares
-// with no parent, and asks all that it can whatever fails.
+// with no parent, and asks all that it can whatever fails. The features that do
+// not hold are the verdict's Broken; tests that fail and belong to none of them
+// are not among these.
 func (g *Gates) Holds(ctx context.Context, tree string, features []runner.Feature) (runner.Verdict, error) {
 	j := &judgement{Candidate: runner.Candidate{Tree: tree, Commit: tree}, now: g.o.Now}
 	err := g.stands(ctx, j, features)
@@ -46,14 +48,44 @@ func (g *Gates) stands(ctx context.Context, j *judgement, features []runner.Feat
 		return err
 	}
 	for i, feature := range performed {
-		j.decide(feature.ID, j.Tree, results[i].finding)
+		f := results[i].finding
+		j.decide(feature.ID, j.Tree, f)
+		if f.Outcome == runner.Failed {
+			j.breaks(feature.ID, f.Reason)
+		}
 	}
 	return nil
 }
 
+// breaks notes that a feature does not hold.
+func (j *judgement) breaks(id, why string) {
+	i := slices.IndexFunc(j.verdict.Broken, func(b runner.Broken) bool { return b.Feature == id })
+	if i < 0 {
+		j.verdict.Broken = append(j.verdict.Broken, runner.Broken{Feature: id, Why: why})
+		return
+	}
+	j.verdict.Broken[i].Why += " " + why
+}
+
+// failedOf are the tests of a report that fail, by the feature that was proved with
+// them.
+func failedOf(r suite.Report, features []runner.Feature) map[string][]string {
+	tests := map[string][]string{}
+	for _, c := range r.Failed() {
+		for _, f := range features {
+			if f.Evidence != nil && touches(f.Evidence.Tests, c.File) {
+				tests[f.ID] = append(tests[f.ID], c.ID())
+			}
+		}
+	}
+	return tests
+}
+
 func (g *Gates) testsStand(ctx context.Context, j *judgement, features []runner.Feature) (finding, error) {
+	var last suite.Report
 	once := func() (finding, error) {
 		r, err := g.testTree(ctx, j.Tree)
+		last, j.ran = r.Report, &last
 		if err != nil {
 			return finding{}, err
 		}
@@ -70,6 +102,9 @@ func (g *Gates) testsStand(ctx context.Context, j *judgement, features []runner.
 	second, err := once()
 	if second.passed() {
 		return flaky(first, "Failed once and passed once, for the same tree"), err
+	}
+	for id, tests := range failedOf(last, features) {
+		j.breaks(id, fmt.Sprintf("Its tests fail: %s.", list(tests)))
 	}
 	return second, err
 }

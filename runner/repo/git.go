@@ -19,7 +19,9 @@ var errNoGit = errors.New("there is no git")
 //   - index-pack, for what was fetched: in a fifth of the memory and of the time
 //     that go-git needs, which does it where there is no git (unpack);
 //   - diff-tree, for a patch that git apply takes (offer); without git there is
-//     none, and what was left out is only named.
+//     none, and what was left out is only named;
+//   - merge-tree, for a merge of three trees with renames, which is not to be had
+//     from go-git (mergeTree).
 //
 // The command has no work tree. It reads no configuration but the private
 // directory's, no attributes of anybody, runs no hook, filter or other program,
@@ -43,7 +45,7 @@ func (s *store) git(ctx context.Context, in io.Reader, args ...string) ([]byte, 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(said.String()))
+		return out.Bytes(), fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(said.String()))
 	}
 	return out.Bytes(), nil
 }

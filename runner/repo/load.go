@@ -145,8 +145,13 @@ func (r *Repo) readState(ctx context.Context, now *tips, found *runner.Found) er
 		return err
 	}
 	var said struct{ Work, Published string }
-	if json.Unmarshal(found.State, &said) == nil {
-		found.Foreign = found.Work != "" && found.Work != said.Work && found.Work != said.Published
+	if json.Unmarshal(found.State, &said) == nil && found.Chain == nil && found.Work != "" && found.Work != said.Work && found.Work != said.Published {
+		work, _ := parseID(said.Work) // what is no id is no commit that anybody went on from
+		published, _ := parseID(said.Published)
+		if found.Ahead, err = r.ahead(now.work, []oid{work, published}, []oid{now.state, now.base, work, published}); err != nil {
+			return err
+		}
+		found.Foreign = !found.Ahead
 	}
 	now.transaction, _ = readTransaction(found.State) // a damaged one is the chain's to tell
 	return nil

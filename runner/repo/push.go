@@ -57,6 +57,9 @@ type refusal struct{ text string }
 
 func (e *refusal) Error() string { return e.text }
 
+// Refused says that the remote said no, and changed nothing.
+func (e *refusal) Refused() bool { return true }
+
 // advice says what to do about refusals that are known by their words. Some are
 // about what was to be pushed, so that another attempt may do better.
 var advice = []struct {

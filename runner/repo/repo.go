@@ -103,6 +103,7 @@ type Repo struct {
 	branches sync.Mutex // guards what follows
 	last     tips
 	loaded   bool
+	lost     oid // a transaction that was not saved, because somebody else moved the state branch
 }
 
 // Tips are the branches where they were last seen, or put by this Repo.

@@ -28,13 +28,22 @@ func (r *Repo) Save(ctx context.Context, tx runner.Transaction) error {
 	if err != nil {
 		return fmt.Errorf("save: %w", err)
 	}
+	var aside error
 	for !r.last.has(next) {
 		err := r.again(ctx, func() error { return r.advance(ctx, next) })
+		if work, ok := errors.AsType[*runner.WorkError](err); ok && aside == nil {
+			// The transaction goes on without it: what was verified is kept.
+			aside, next.work = work, r.last.work
+			continue
+		}
+		if _, moved := errors.AsType[*runner.MovedError](err); moved {
+			r.lost = next.state
+		}
 		if err != nil {
 			return fmt.Errorf("save transaction %d: %w", next.transaction.Serial, err)
 		}
 	}
-	return nil
+	return aside
 }
 
 func (t tips) has(next tips) bool { return t.state == next.state && t.work == next.work }
@@ -109,6 +118,19 @@ func (r *Repo) workTip(tx runner.Transaction) (oid, error) {
 	return tip, nil
 }
 
+// workOf is the verified code that a transaction speaks of.
+func (r *Repo) workOf(state oid) (oid, error) {
+	data, err := r.store.file(state, "state.json")
+	if err != nil {
+		return none, err
+	}
+	var said struct{ Work string }
+	if err := json.Unmarshal(data, &said); err != nil {
+		return none, err
+	}
+	return parseID(said.Work)
+}
+
 // stateTree is the last transaction's tree with tx's files in it.
 func (r *Repo) stateTree(tx runner.Transaction) (oid, error) {
 	tree := emptyTree
@@ -149,7 +171,7 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 	defer p.close()
 	state := update{r.o.StateBranch, r.last.state, next.state}
 	work := update{r.o.WorkBranch, r.last.work, next.work}
-	if err := r.where(state, work, p.refs); err != nil {
+	if err := r.where(ctx, state, work, p.refs); err != nil {
 		return err
 	}
 	var todo []update
@@ -184,7 +206,7 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 		return err
 	}
 	if err := p.send(ctx, todo, objs); err != nil {
-		if err := r.settle(ctx, todo[0], err); err != nil {
+		if err := r.settle(ctx, todo, err); err != nil {
 			return err
 		}
 	}
@@ -197,19 +219,71 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 // where says what is in the way of moving the branches, given where they are:
 // the state branch must be where this Repo left it, and the work branch too if
 // it is to be moved. Where they already are as they should be is fine.
-func (r *Repo) where(state, work update, now refs) error {
+func (r *Repo) where(ctx context.Context, state, work update, now refs) error {
 	if have := now.ids[state.ref]; have != state.old && have != state.new {
-		return moved(state.old, have)
+		return r.overtaken(ctx, state.old, have)
 	}
 	if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new {
-		return fmt.Errorf("somebody moved the work branch %s from %s to %s: take those commits off, or merge them into the base branch", work.ref, short(work.old), short(have))
+		return r.aside(ctx, work, have)
 	}
 	return nil
 }
 
+// aside says what became of the work branch, which somebody else has moved.
+// Where they went on from what was published, that is where it is from now on.
+func (r *Repo) aside(ctx context.Context, work update, have oid) error {
+	e := &runner.WorkError{Branch: work.ref, Want: full(work.old), Have: full(have)}
+	if have == none {
+		return e
+	}
+	if err := r.bringOne(ctx, have); err != nil {
+		return err
+	}
+	published := work.old
+	if published == none {
+		published = r.last.base
+	}
+	var err error
+	if e.Ahead, err = r.ahead(have, []oid{published}, []oid{r.last.state, r.last.base, work.old, work.new}); err != nil {
+		return err
+	}
+	if e.Ahead {
+		r.last.work = have
+	}
+	return e
+}
+
+// overtaken says who moved the state branch: another session, whose transactions
+// follow ours, or somebody else.
+func (r *Repo) overtaken(ctx context.Context, want, have oid) error {
+	e := &runner.MovedError{Want: full(want), Have: full(have)}
+	if have == none {
+		return e
+	}
+	err := r.bringOne(ctx, have)
+	if err == nil {
+		var chain error
+		if chain, err = r.verify(ctx, have); chain != nil {
+			e.Foreign = chain.Error()
+		}
+	}
+	return errors.Join(e, err)
+}
+
+// bringOne fetches what a commit of the remote reaches.
+func (r *Repo) bringOne(ctx context.Context, id oid) error {
+	v, err := r.remote.visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close() // nothing is lost with an answer that was read
+	return r.fetch(ctx, v, []oid{id})
+}
+
 // settle finds out what became of a push that failed with err, by the first of
 // its updates: nil if it was done after all.
-func (r *Repo) settle(ctx context.Context, u update, err error) error {
+func (r *Repo) settle(ctx context.Context, todo []update, err error) error {
+	u := todo[0]
 	have, lookErr := r.remote.look(ctx, u.ref)
 	switch {
 	case lookErr != nil:
@@ -217,20 +291,22 @@ func (r *Repo) settle(ctx context.Context, u update, err error) error {
 	case have == u.new:
 		return nil
 	case have != u.old && u.ref == r.o.StateBranch:
-		return moved(u.old, have)
+		return r.overtaken(ctx, u.old, have)
+	}
+	// It may be the other one that was moved at the last moment.
+	w := todo[len(todo)-1]
+	if have, lookErr := r.remote.look(ctx, w.ref); lookErr == nil && w.ref == r.o.WorkBranch && have != w.old && have != w.new {
+		return r.aside(ctx, w, have)
 	}
 	return err
 }
 
-func moved(want, have oid) error {
-	e := &runner.MovedError{}
-	if want != none {
-		e.Want = want.String()
+// full is a commit for people and package runner, "" if there is none.
+func full(id oid) string {
+	if id == none {
+		return ""
 	}
-	if have != none {
-		e.Have = have.String()
-	}
-	return e
+	return id.String()
 }
 
 // saved notes that an update of next was made.

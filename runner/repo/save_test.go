@@ -170,28 +170,240 @@ func TestMovedInTheLastMoment(t *testing.T) {
 	}
 }
 
-func TestForeignWorkBranchIsLeftAlone(t *testing.T) {
+// TestWorkBranchThatSomebodyMoved saves while the work branch is not where it
+// was, before the push and in its last moment: the transaction is there, and the
+// branch as that person left it.
+func TestWorkBranchThatSomebodyMoved(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		do    func(t *testing.T, dir, tip string)
+		ahead bool
+		gone  bool
+	}{
+		"went on": {func(t *testing.T, dir, _ string) { push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine") }, true, false},
+		"rewound": {func(t *testing.T, dir, tip string) { git(t, dir, "update-ref", workRef, tip+"^") }, false, false},
+		"replaced": {func(t *testing.T, dir, _ string) {
+			git(t, dir, "update-ref", workRef, push(t, dir, "else", map[string]string{"x": "y"}, "else"))
+		}, false, false},
+		"deleted": {func(t *testing.T, dir, _ string) { git(t, dir, "update-ref", "-d", workRef) }, false, true},
+	} {
+		for _, late := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, late: %v", name, late), func(t *testing.T) {
+				t.Parallel()
+				dir := bare(t, map[string]string{"README.md": "hello\n"})
+				s := serve(t, dir)
+				r, l := started(t, s.url, withAuth)
+				tip := git(t, dir, "rev-parse", workRef)
+				c := work(t, r, tip, "c.js", "2\n")
+				have := func() string {
+					out, _ := gitErr(dir, nil, "rev-parse", "--verify", "-q", workRef)
+					return strings.TrimSpace(out)
+				}
+				var theirs string
+				if late {
+					done := false
+					s.on(func(w http.ResponseWriter, req *http.Request, serve func(http.ResponseWriter)) {
+						if pushes(req) && !done {
+							done = true
+							tt.do(t, dir, tip)
+							theirs = have()
+						}
+						serve(w)
+					})
+				} else {
+					tt.do(t, dir, tip)
+					theirs = have()
+				}
+				state := git(t, dir, "rev-parse", stateRef)
+				tx := l.next(c, c)
+				err := r.Save(t.Context(), tx)
+				e, ok := errors.AsType[*runner.WorkError](err)
+				if !ok || e.Ahead != tt.ahead || e.Have != theirs || e.Have == "" != tt.gone {
+					t.Fatalf("got %v (%+v), want a WorkError with %q, ahead: %v", err, e, theirs, tt.ahead)
+				}
+				if got := git(t, dir, "rev-parse", stateRef+"^"); got != state {
+					t.Errorf("the transaction was not saved: the one before the last is %s, want %s", got, state)
+				}
+				if got := have(); got != theirs {
+					t.Errorf("the work branch is at %q, want %q", got, theirs)
+				}
+				l.saved(tx)
+				tx = l.next(c, "")
+				tx.Work = ""
+				save(t, r, tx) // and goes on
+			})
+		}
+	}
+}
+
+// TestMerge takes in what people did, and goes on.
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	dir := bare(t, map[string]string{"README.md": "hello\n", "a.js": "1\n2\n3\n"})
+	r, l := started(t, dir)
+	tip := git(t, dir, "rev-parse", workRef)
+	when := time.Unix(1e9, 0)
+	push(t, dir, workRef, map[string]string{"jane.js": "3\n", "a.js": "1\n2\n3\njane\n"}, "mine")
+	theirs := push(t, dir, workRef, map[string]string{"jane.js": "4\n"}, "mine, too")
+	merge := func(r *Repo, ours, theirs string) runner.Merge {
+		t.Helper()
+		m, err := r.Merge(t.Context(), ours, theirs, "Merge", when)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if f := load(t, r); !f.Ahead || f.Foreign || f.Work != theirs {
+		t.Fatalf("%+v", f)
+	}
+	// Only they went on: theirs it is, and nothing to be pushed.
+	if m := merge(r, tip, theirs); m.Commit != theirs || len(m.Conflicts) > 0 {
+		t.Errorf("%+v", m)
+	}
+	if m := merge(r, theirs, tip); m.Commit != theirs {
+		t.Errorf("%+v", m)
+	}
+	// Both did.
+	c := work(t, r, tip, "c.js", "2\n")
+	m := merge(r, c, theirs)
+	if again := merge(r, c, theirs); again.Commit != m.Commit || m.Commit == "" {
+		t.Errorf("%+v, and again %+v", m, again)
+	}
+	l.save(t, r, m.Commit, m.Commit)
+	if got, want := git(t, dir, "rev-parse", workRef+"^1", workRef+"^2", workRef+":jane.js", workRef+":c.js"), c+"\n"+theirs; !strings.HasPrefix(got, want) {
+		t.Errorf("the merge has %s, want %s", got, want)
+	}
+	// The same lines: no commit, and the paths.
+	d := work(t, r, m.Commit, "a.js", "1\n2\n3\nloop\n")
+	push(t, dir, "main", map[string]string{"a.js": "1\n2\n3\nmain\n"}, "moved")
+	base := load(t, r).Base.Commit
+	m = merge(r, d, base)
+	if m.Commit != "" || len(m.Conflicts) != 1 || m.Conflicts[0] != "a.js" {
+		t.Errorf("%+v", m)
+	}
+	if text, err := r.store.file(mustCommit(t, r, m.Tree, d), "a.js"); err != nil || !strings.Contains(string(text), "<<<<<<<") {
+		t.Errorf("%s, %v", text, err)
+	}
+	// A base that brings workflows is the first parent: for it they are no change.
+	push(t, dir, "main", map[string]string{"a.js": "1\n2\n3\n", ".github/workflows/ci.yml": "on: push\n"}, "and back")
+	base = load(t, r).Base.Commit
+	m = merge(r, c, base)
+	if p, err := r.Parents(t.Context(), m.Commit); err != nil || len(p) != 2 || p[0] != base {
+		t.Errorf("parents %q, %v", p, err)
+	}
+}
+
+func mustCommit(t *testing.T, r *Repo, tree, parent string) oid {
+	t.Helper()
+	id, err := r.Commit(t.Context(), tree, parent, "x", time.Unix(1e9, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseOr(t, id)
+}
+
+func parseOr(t *testing.T, s string) oid {
+	t.Helper()
+	id, err := parseID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestRescue restores from the bundle what somebody has overwritten, with git
+// alone and by the words that come with it.
+func TestRescue(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		do   func(t *testing.T, dir string, r *Repo, l *loop)
+		lost bool // a transaction could not be saved
+	}{
+		"the work branch was rewound": {func(t *testing.T, dir string, _ *Repo, _ *loop) { git(t, dir, "update-ref", workRef, workRef+"^") }, false},
+		"a commit on the state branch": {func(t *testing.T, dir string, _ *Repo, _ *loop) {
+			push(t, dir, stateRef, map[string]string{"note": "x"}, "mine")
+		}, false},
+		"the state branch was rewound under a session": {func(t *testing.T, dir string, r *Repo, l *loop) {
+			c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+			git(t, dir, "update-ref", stateRef, stateRef+"^")
+			err := r.Save(t.Context(), l.next(c, c))
+			if e, ok := errors.AsType[*runner.MovedError](err); !ok || !strings.Contains(e.Foreign, "rewound or replaced") {
+				t.Fatalf("%v (%+v)", err, e)
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := bare(t, map[string]string{"README.md": "hello\n"})
+			r, l := started(t, dir)
+			state, tip := git(t, dir, "rev-parse", stateRef), git(t, dir, "rev-parse", workRef)
+			tt.do(t, dir, r, l)
+			if !tt.lost { // it is found by a session that knows of nothing
+				r = open(t, dir)
+				load(t, r)
+			}
+			before := tipsOf(t, dir)
+			files, err := r.Rescue(t.Context())
+			if err != nil || len(files) != 2 {
+				t.Fatalf("%d files, %v", len(files), err)
+			}
+			if got := tipsOf(t, dir); got != before {
+				t.Errorf("refs were\n%s\nand are\n%s", before, got)
+			}
+			clone := t.TempDir()
+			git(t, "", "clone", "-q", dir, clone)
+			for _, f := range files {
+				if err := os.WriteFile(filepath.Join(clone, f.Name), f.Data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			git(t, clone, "bundle", "verify", "loop.bundle")
+			for line := range strings.Lines(string(files[1].Data)) {
+				if command, ok := strings.CutPrefix(line, "    git "); ok {
+					git(t, clone, strings.Fields(strings.ReplaceAll(command, "'", ""))...)
+				}
+			}
+			switch {
+			case !tt.lost:
+				if got := git(t, dir, "rev-parse", stateRef, workRef); got != state+"\n"+tip {
+					t.Errorf("restored are %s, want %s %s", got, state, tip)
+				}
+			default:
+				if got := git(t, dir, "rev-parse", stateRef+"^", workRef+"^"); got != state+"\n"+tip {
+					t.Errorf("restored are %s, want %s %s and one more of each", got, state, tip)
+				}
+			}
+			if f := load(t, open(t, dir)); f.Chain != nil || f.Foreign || f.Ahead {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+func TestWhoseTheWorkBranchIs(t *testing.T) {
 	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})
 	r, l := started(t, dir)
 	tip := git(t, dir, "rev-parse", workRef)
-	c := work(t, r, tip, "c.js", "2\n")
 	push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
-	before := tipsOf(t, dir)
-	err := r.Save(t.Context(), l.next(c, c))
-	if err == nil || !strings.Contains(err.Error(), workRef) {
-		t.Errorf("got %v, want an error that names the work branch", err)
-	}
-	if got := tipsOf(t, dir); got != before {
-		t.Errorf("refs were\n%s\nand are\n%s", before, got)
-	}
 	l.save(t, r, "", "") // which does not want to move it
 
 	f := load(t, open(t, dir))
-	if !f.Foreign || f.Chain != nil {
-		t.Errorf("foreign %v, chain %v", f.Foreign, f.Chain)
+	if f.Foreign || !f.Ahead || f.Chain != nil {
+		t.Errorf("foreign %v, ahead %v, chain %v", f.Foreign, f.Ahead, f.Chain)
+	}
+	git(t, dir, "update-ref", workRef, tip+"^") // what was published is gone
+	if f := load(t, open(t, dir)); !f.Foreign || f.Ahead {
+		t.Errorf("foreign %v, ahead %v", f.Foreign, f.Ahead)
 	}
 	git(t, dir, "update-ref", workRef, tip)
+	// More than the state knows, and by the loop itself: the state was rewound.
+	state := git(t, dir, "rev-parse", stateRef)
+	git(t, dir, "update-ref", stateRef, state+"~2")
+	if f := load(t, open(t, dir)); !f.Foreign || f.Ahead {
+		t.Errorf("foreign %v, ahead %v", f.Foreign, f.Ahead)
+	}
+	git(t, dir, "update-ref", stateRef, state)
 	if f := load(t, open(t, dir)); f.Foreign {
 		t.Error("its own commit is foreign")
 	}
@@ -292,15 +504,14 @@ func TestWithoutAtomicPush(t *testing.T) {
 		if got := git(t, dir, "rev-list", "--first-parent", "--count", stateRef); got != "3" {
 			t.Errorf("%s transactions, want 3", got)
 		}
-		// With somebody else's commit on the work branch not even the state moves.
-		push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
-		before := tipsOf(t, dir)
+		// With somebody else's commit on the work branch only the state moves.
+		theirs := push(t, dir, workRef, map[string]string{"jane.js": "3\n"}, "mine")
 		d := work(t, r, c, "d.js", "2\n")
-		if err := r.Save(t.Context(), l.next(d, d)); err == nil || tipsOf(t, dir) != before {
-			t.Errorf("got %v; refs were\n%s\nand are\n%s", err, before, tipsOf(t, dir))
+		l.state["published"] = c
+		tx = l.next(d, d)
+		if e, ok := errors.AsType[*runner.WorkError](r.Save(t.Context(), tx)); !ok || !e.Ahead || git(t, dir, "rev-parse", workRef) != theirs || git(t, dir, "show", stateRef+":state.json") != string(tx.State) {
+			t.Errorf("got %v; refs are\n%s", e, tipsOf(t, dir))
 		}
-		git(t, dir, "update-ref", workRef, c)
-		l.save(t, r, "", "")
 		if f := load(t, open(t, at, auth)); f.Chain != nil || f.Foreign {
 			t.Errorf("found %v, %v", f.Chain, f.Foreign)
 		}

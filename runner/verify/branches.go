@@ -220,7 +220,7 @@ func (p *prover) branch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.prove("", "work branch", fmt.Sprintf("its tip %.7s is where the state has it; it holds %s, and each completed a feature or restored what was proved.", p.Found.Work, plural(n, "commit")), against)
+	p.prove("", "work branch", fmt.Sprintf("its tip %.7s is where the state has it; it holds %s, and each completed a feature, restored what was proved, or took in what others committed.", p.Found.Work, plural(n, "commit")), against)
 	return nil
 }
 
@@ -257,9 +257,26 @@ func (p *prover) foreign(ctx context.Context) (n int, against []error, err error
 	if err := p.restored(ctx, known); err != nil {
 		return 0, nil, err
 	}
+	taken := map[string]string{} // what came of others' commits -> the verified commit before
+	for _, r := range p.records {
+		if r.Taken != "" {
+			taken[r.Commit] = r.Parent
+		}
+	}
 	for id := p.Found.Work; id != p.state.Base.Commit; n++ {
 		if err := ctx.Err(); err != nil {
 			return n, nil, err
+		}
+		if before, ok := taken[id]; ok {
+			on, err := p.Repo.Descends(ctx, id, before)
+			if err != nil {
+				return n, nil, err
+			}
+			if !on || id == before {
+				return n, append(against, fmt.Errorf("commit %.7s was not made from %.7s, as the record of what was taken in says", id, before)), nil
+			}
+			id = before
+			continue
 		}
 		if !known[id] {
 			against = append(against, fmt.Errorf("commit %.7s on it completed no feature that the state knows of", id))
