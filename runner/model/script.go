@@ -43,7 +43,7 @@ type failure struct {
 // key names a conversation of the script, from its first line: what precedes
 // the number of the turn in an entry's name.
 var (
-	entryKey = pattern.MustCompile(`^(?:(?:plan|change)(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair)(?:-[1-9]\d*)?)$`)
+	entryKey = pattern.MustCompile(`^(?:(?:plan|change)(?:-[1-9]\d*)?|(?:compact|review)/[\w.-]+|[\w.-]+/[1-9]\d*/(?:tests|implement|repair|merge)(?:-[1-9]\d*)?)$`)
 	loopLine = pattern.MustCompile(`^\[loop\] (?:(plan|change)(?: round=(\d+))?|(compact|review) feature=(\S+)|feature=(\S+) attempt=(\d+) phase=(\w+) round=(\d+)(?: turn=([1-9]\d*))?)\s*$`)
 )
 
@@ -108,7 +108,7 @@ func (s script) entry(name, body string, line int) error {
 	arg = strings.TrimSpace(arg)
 	number := path.Base(key)
 	if n, err := strconv.Atoi(number); err != nil || n < 1 || strconv.Itoa(n) != number || !entryKey.MatchString(strings.TrimSuffix(key, "/"+number)) {
-		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn>, plan[-<round>]/<turn>, change[-<round>]/<turn>, compact/<feature>/<turn> or review/<feature>/<turn>", key)
+		return fmt.Errorf("%q is not <feature>/<attempt>/<tests|implement|repair|merge>[-<round>]/<turn>, plan[-<round>]/<turn>, change[-<round>]/<turn>, compact/<feature>/<turn> or review/<feature>/<turn>", key)
 	}
 	t := s[key]
 	if t == nil {

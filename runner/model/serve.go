@@ -41,7 +41,7 @@ const scriptCode = "script"
 //
 // A script is a txtar archive. Its entries are called
 //
-//	<feature>/<attempt>/<tests|implement|repair>[-<round>]/<turn> <verb> [argument]
+//	<feature>/<attempt>/<tests|implement|repair|merge>[-<round>]/<turn> <verb> [argument]
 //	plan[-<round>]/<turn> <verb> [argument]
 //	change[-<round>]/<turn> <verb> [argument]
 //	compact/<feature>/<turn> <verb> [argument]
