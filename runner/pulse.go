@@ -57,7 +57,7 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 				lose(err)
 				return
 			}
-			if err == nil { // else it is tried again
+			if err == nil || next.Serial > st.Serial { // else it is tried again
 				st = next
 			}
 		}
@@ -67,6 +67,7 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 		beating.Wait()
 		lose(nil)
 		now.Serial, now.digest, now.Published = st.Serial, st.digest, st.Published
+		now.theirs, now.adrift = st.theirs, st.adrift
 		return now
 	}
 }

@@ -232,7 +232,7 @@ func (r *Repo) where(ctx context.Context, state, work update, now refs) error {
 // aside says what became of the work branch, which somebody else has moved.
 // Where they went on from what was published, that is where it is from now on.
 func (r *Repo) aside(ctx context.Context, work update, have oid) error {
-	e := &runner.WorkError{Branch: work.ref, Want: full(work.old), Have: full(have)}
+	e := &runner.WorkError{Branch: work.ref, Want: idOf(work.old), Have: idOf(have)}
 	if have == none {
 		return e
 	}
@@ -256,7 +256,7 @@ func (r *Repo) aside(ctx context.Context, work update, have oid) error {
 // overtaken says who moved the state branch: another session, whose transactions
 // follow ours, or somebody else.
 func (r *Repo) overtaken(ctx context.Context, want, have oid) error {
-	e := &runner.MovedError{Want: full(want), Have: full(have)}
+	e := &runner.MovedError{Want: idOf(want), Have: idOf(have)}
 	if have == none {
 		return e
 	}
@@ -301,8 +301,8 @@ func (r *Repo) settle(ctx context.Context, todo []update, err error) error {
 	return err
 }
 
-// full is a commit for people and package runner, "" if there is none.
-func full(id oid) string {
+// idOf is a commit for people and package runner, "" if there is none.
+func idOf(id oid) string {
 	if id == none {
 		return ""
 	}
