@@ -237,7 +237,7 @@ func TestPulse(t *testing.T) {
 		if len(d.saved) != 1 || d.saved[0].Code != "commit of t4" || ctx.Err() != nil {
 			t.Errorf("after a push that failed: %+v, %v", d.saved, ctx.Err())
 		}
-		d.fails = func(int) error { return &MovedError{"a", "b"} }
+		d.fails = func(int) error { return &MovedError{"a", "b", ""} }
 		tree = "t5"
 		time.Sleep(time.Minute)
 		synctest.Wait()

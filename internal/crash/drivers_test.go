@@ -162,6 +162,14 @@ func (d *driver) Judge(context.Context, runner.Candidate) (runner.Verdict, error
 }
 
 // Over: the one that claimed is at work.
+func (d *driver) Holds(context.Context, string, []runner.Feature) (runner.Verdict, error) {
+	return runner.Verdict{}, errors.New("nobody else commits here")
+}
+
+func (d *driver) Resolved(context.Context, runner.Resolution) (runner.Verdict, error) {
+	return runner.Verdict{}, errors.New("nobody else commits here")
+}
+
 func (d *driver) Over(_ context.Context, o runner.Owner) (bool, error) {
 	for _, other := range d.race.drivers {
 		if o.Run == fmt.Sprint(d.race.name, other.number) {
