@@ -46,7 +46,7 @@ var controls = []struct {
 	{"the old id that the work branch must have", []edit{
 		{"runner/repo/save.go", "if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new {", "if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new && false {"},
 		{"runner/repo/save.go", "work := update{r.o.WorkBranch, r.last.work, next.work}", "work := update{r.o.WorkBranch, p.refs.ids[r.o.WorkBranch], next.work}"},
-	}, "runner/repo", "TestForeignWorkBranchIsLeftAlone"},
+	}, "runner/repo", "TestWorkBranchThatSomebodyMoved"},
 }
 
 // TestEveryMechanismIsNeeded shows the teeth of these tests: of a build without
