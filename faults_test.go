@@ -14,7 +14,7 @@ import (
 // matrix is how many kinds of faults the design names, by the letter of their
 // table in docs/reliability.md: GitHub's API, the model, git, artifacts, browser
 // and application, runner.
-var matrix = map[string]int{"G": 17, "M": 18, "T": 16, "A": 1}
+var matrix = map[string]int{"G": 17, "M": 18, "T": 16, "A": 1, "B": 9, "R": 8}
 
 // TestDocsOfFaults holds docs/reliability.md against the tests that it names:
 // each kind of fault has a row, each row a test, and what a row says of waits

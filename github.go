@@ -268,6 +268,9 @@ func (j *job) session(ctx context.Context, env environment, c config, p place) (
 		return runner.LoopResult{}, err
 	}
 	defer remove()
+	if err := roomy(dir, leastRoom); err != nil {
+		return runner.LoopResult{}, err
+	}
 	log := &progress{w: env.stdout, begun: env.now()}
 	s, err := wire(ctx, env, j.lookup, p, dir, log.show, func(e agent.Event) {
 		if e.Tool != "" {
