@@ -63,7 +63,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the tests that were seen red are not saved", "loop.go", "s.Config.AutoCheckpoint || v.Outcome == Red", "s.Config.AutoCheckpoint"},
 	{"complete whatever the verdict", "loop.go", "if v.Outcome == Verified || v.Outcome == Already {", "if w.Phase != Tests {\n\t\t\tv.Outcome = Verified"},
 	{"a candidate goes to the work branch without a verdict", "state.go", "st.Code, st.Wip = w.Commit, &w", "st.Code, st.Wip, st.Work = w.Commit, &w, w.Commit"},
-	{"a crash is forgotten and its work kept", "state.go", "st = st.crash(st.Wip.Feature, c.AttemptsPerFeature)", "st.Wip.Commit = st.Work"},
+	{"a crash is forgotten and its work kept", "state.go", "st = st.crash(st.Wip.Feature, attempts)", "st.Wip.Commit = st.Work"},
 	{"the second chance is given again and again", "feature.go", "f.Status == SetAside && !f.SecondChance", "f.Status == SetAside || f.Status == Quarantined"},
 	{"a session that lost the compare-and-swap works on", "completion.go", "if err != nil && !aside {", "if err != nil && !aside && ctx.Err() != nil {"},
 	{"the successor is asked for twice", "loop.go", "err = s.ask(ctx, st, &res)", "err = errors.Join(s.ask(ctx, st, &res), s.ask(ctx, st, &res))"},
@@ -75,7 +75,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the work branch stays behind after a crash", "detect.go", "if ended := st.Status == Done || st.Status == DoneWithExcept; ended && !more && found.Work == st.tip() {", "if !more && len(st.Features) > 0 {"},
 	{"a running session is not respected", "loop.go", "if !over {", "if !over && st.Epoch < 0 {"},
 	{"an interrupted attempt is spent again", "loop.go", "if st.Wip == nil {\n\t\tvar err error", "if true {\n\t\tvar err error"},
-	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.ended(end, why, s.Now()).held(err)", "st.Why = why"},
+	{"the features-per-session limit is not looked at, and the end is not told", "loop.go", "st = st.obeyed(err).ended(end, why, s.Now()).held(err).calling()", "st.Why = why"},
 	{"an honest failure is retried for ever", "state.go", "case f.Attempts >= attempts+f.Extra || f.Crashes >= crashes:", "case f.Crashes >= crashes:"},
 	{"a broken feature stays complete", "loop.go", "if len(v.Broken) > 0 {", "if len(v.Broken) > 9 {"},
 	{"a broken feature keeps its status", "state.go", "f.Status, f.SecondChance, f.Outcome = Todo, false, Failed", "f.SecondChance, f.Outcome = false, Failed"},
@@ -96,10 +96,39 @@ var bugs = []struct{ what, file, old, new string }{
 	{"the gates look at another commit than the one that is kept", "loop.go", "s.Repo.Commit(ctx, snap.Tree, st.Work", "s.Repo.Commit(ctx, snap.Tree, st.Wip.Commit"},
 }
 
+// resyncBugs are those in taking up what a person changed, with the space whose
+// executions see them; without one, TestResynced does.
+var resyncBugs = []struct{ space, what, file, old, new string }{
+	{"the_spec_changes$", "a feature that is not wanted any more is lost", "resync.go", "y.Deprecated = append(y.Deprecated, f.ID)\n\t\t}\n\t\tall = append(all, f)\n", "y.Deprecated = append(y.Deprecated, f.ID)\n\t\t}\n"},
+	{"the_spec_changes$", "a feature that is not wanted any more is worked on", "resync.go", "f.Status = Deprecated\n", "f.Status = Todo\n"},
+	{"the_spec_changes$", "a deprecated feature is selected", "feature.go", "return f.Status == Todo && f.Attempts", "return f.Status == Deprecated && f.Attempts < 3 || f.Status == Todo && f.Attempts"},
+	{"the_spec_changes$", "a deprecated feature counts as one that is missing", "result.go", "case Todo, SetAside, Quarantined:\n\t\t\tr.FeaturesTotal++\n\t\tcase Deprecated:", "case Todo, SetAside, Quarantined, Deprecated:\n\t\t\tr.FeaturesTotal++"},
+	{"the_spec_changes$", "a changed feature stays complete", "resync.go", `f.Status, f.Commit, f.Evidence, f.Outcome = Todo, "", nil, ""`, `f.Outcome = ""`},
+	{"", "the acceptance of a changed feature is not frozen anew", "resync.go", "f.Row, f.Frozen = r, r.AcceptanceHash()\n", "f.Row = r\n"},
+	{"the_spec_changes$", "a changed feature has no attempts left", "resync.go", "f.Extra, f.Crashes, f.SecondChance, f.Demotions = f.Attempts, 0, false, 0", "f.Crashes, f.SecondChance, f.Demotions = 0, false, 0"},
+	{"the_spec_changes$", "a change is not taken up", "resync.go", "&& !st.From(s.Spec)", "&& len(s.Spec.SHA256) > 64"},
+	{"the_spec_changes$", "a change is taken up again and again", "resync.go", "st.Features, st.Spec = all, spec", "st.Features = all"},
+	{"the_spec_changes$", "a loop that had ended does not look at the spec", "loop.go", "if !s.changed(st) {\n\t\t\treturn st, errFinished", "if st.Serial > 0 {\n\t\t\treturn st, errFinished"},
+	{"the_spec_changes$", "what a change did is not told", "resync.go", "y.Changed = append(y.Changed, r.ID)\n", ""},
+	{"", "an attempt at what a person changed goes on", "resync.go", "if w := st.Wip; w != nil && (", "if w := st.Wip; w != nil && st.Serial < 0 && ("},
+}
+
 // TestPlantedBugs shows the teeth of TestEveryExecution: with any of the bugs
 // planted it fails.
 func TestPlantedBugs(t *testing.T) {
+	type bug struct{ what, run, file, old, new string }
+	var all []bug
 	for _, b := range bugs {
+		all = append(all, bug{b.what, "^TestEveryExecution$", b.file, b.old, b.new})
+	}
+	for _, b := range resyncBugs {
+		run := "^TestEveryExecution$/" + b.space
+		if b.space == "" {
+			run = "^TestResynced$"
+		}
+		all = append(all, bug{b.what, run, b.file, b.old, b.new})
+	}
+	for _, b := range all {
 		t.Run(b.what, func(t *testing.T) {
 			t.Parallel()
 			source, err := os.ReadFile(b.file)
@@ -127,11 +156,11 @@ func TestPlantedBugs(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-overlay", write("overlay.json", overlay),
-				"-failfast", "-run", "^TestEveryExecution$", "-timeout", "120s", ".").CombinedOutput()
+				"-tags", "deep", "-failfast", "-run", b.run, "-timeout", "120s", ".").CombinedOutput()
 			switch {
 			case err == nil:
 				t.Errorf("the enumeration does not see it")
-			case !strings.Contains(string(out), "--- FAIL: TestEveryExecution"):
+			case !strings.Contains(string(out), "--- FAIL: Test"):
 				t.Errorf("it fails for another reason:\n%s", out)
 			default:
 				for line := range strings.Lines(string(out)) {

@@ -294,6 +294,13 @@ func (w *world) checkEnd(res LoopResult) {
 			w.t.Fatalf("%v: the loop ended, but %s is %s and had no second chance", w.c, f.ID, f.Status)
 		}
 	}
+	ended := st.Status == Done || st.Status == DoneWithExcept
+	if ended && w.space.changes > 0 && !st.From(w.wants()) {
+		w.t.Fatalf("%v: the loop ended, and what a person changed was not taken up", w.c)
+	}
+	if total := len(w.rows()); ended && res.FeaturesTotal != total {
+		w.t.Fatalf("%v: %d features are asked for, and %d reported", w.c, total, res.FeaturesTotal)
+	}
 	state := w.remote.state
 	w.crashes, w.rivals, w.people, w.bases = 0, 0, 0, 0
 	if _, _, lived := w.session(ByClock); !lived || !bytes.Equal(w.remote.state, state) && !w.healed(st) {

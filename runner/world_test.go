@@ -395,6 +395,11 @@ func (w *world) Restore(ctx context.Context, id string) error {
 // feature is ever lost.
 func (w *world) onlyByPerson(next State) {
 	w.t.Helper()
+	for _, f := range next.Features {
+		if f.Frozen != f.AcceptanceHash() {
+			w.t.Fatalf("%v: the acceptance of %s is not the one that was frozen", w.c, f.ID)
+		}
+	}
 	for _, before := range w.remote.truth.Features {
 		f, ok := next.Feature(before.ID)
 		if !ok {
@@ -430,6 +435,11 @@ func (w *world) Plan(_ context.Context, old []Feature, _ Purse) ([]Row, Usage, e
 	if len(old) != len(w.remote.truth.Features) {
 		w.t.Fatalf("%v: asked with a list of %d, there are %d", w.c, len(old), len(w.remote.truth.Features))
 	}
+	return w.rows(), Usage{Calls: 1, Tokens: 10}, nil
+}
+
+// rows are what the spec of today asks for.
+func (w *world) rows() []Row {
 	var rows []Row
 	for i := range w.space.features {
 		r := Row{ID: fmt.Sprintf("f%d", i), Priority: 1}
@@ -442,7 +452,7 @@ func (w *world) Plan(_ context.Context, old []Feature, _ Purse) ([]Row, Usage, e
 		rows[0].Acceptance = []Step{{Step: 1, Action: "goto", Value: "/"}}
 		rows = append(rows[:max(1, len(rows)-1)], Row{ID: "n0", Priority: 1})
 	}
-	return rows, Usage{Calls: 1, Tokens: 10}, nil
+	return rows
 }
 
 // Ask posts questions; that there are none is no matter.
@@ -458,6 +468,9 @@ func (w *world) Ask(_ context.Context, q Questions) (string, error) {
 func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	w.step()
 	id := t.Feature.ID
+	if !slices.ContainsFunc(w.rows(), func(r Row) bool { return r.ID == id }) {
+		w.t.Fatalf("%v: %s is worked on, and nobody asks for it", w.c, id)
+	}
 	if w.halted {
 		w.t.Fatalf("%v: %s is worked on although a person stopped the loop", w.c, id)
 	}
