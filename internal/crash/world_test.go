@@ -223,7 +223,7 @@ func (w *world) job(run fakegithub.Run, extra ...string) end {
 		return path
 	}
 	var said bytes.Buffer
-	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Minute) // of a machine that others use as well
 	defer cancel()
 	cmd := exec.CommandContext(ctx, w.binary)
 	cmd.Dir = dir
