@@ -296,17 +296,8 @@ func BenchmarkResume(b *testing.B) {
 // says how many kilobytes of memory it took at most, and what it wrote.
 func (l *large) child(b *testing.B, c childOptions) (kb int64, said string) {
 	b.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
 	c.Remote, c.Dir = l.r.o.Remote, cmp.Or(c.Dir, l.r.o.Dir)
-	o, err := json.Marshal(c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.CommandContext(b.Context(), self)
-	cmd.Env = append(os.Environ(), childEnv+"="+string(o))
+	cmd := childCommand(b, b.Context(), c)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		b.Fatalf("%v\n%s", err, out)
@@ -321,6 +312,15 @@ func (l *large) child(b *testing.B, c childOptions) (kb int64, said string) {
 const childEnv = "REPO_BENCH_CHILD"
 
 type childOptions struct{ What, Remote, Dir, Base string }
+
+func (c childOptions) encode(tb testing.TB) string {
+	tb.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
+}
 
 // TestMain lets this program be its own child.
 func TestMain(m *testing.M) {
@@ -348,6 +348,15 @@ func child(text []byte) error {
 		s, err := r.Snapshot(ctx, c.Base, "x")
 		fmt.Print(s.Commit)
 		return err
+	}
+	for n := 0; c.What == "remember"; n++ {
+		if err := os.WriteFile(filepath.Join(r.Work(), name(n%800)), fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
+			return err
+		}
+		if _, err := r.Snapshot(ctx, c.Base, "x"); err != nil {
+			return err
+		}
+		r.index.fresh = 1 << 20
 	}
 	found, err := r.Load(ctx)
 	if err != nil {

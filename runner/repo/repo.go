@@ -19,6 +19,40 @@
 // remote that is a path, that one's upload-pack and receive-pack, which are the
 // remote's and not ours.
 //
+// # What is believed of the work tree
+//
+// A look at the work tree reads the files that may have changed since the last
+// one, and those only. Whether a file may have is told by its stamp: size, mode,
+// inode, device, and both of its times. An agent can set back the time of
+// modification but not that of change, for which it would have to set the
+// machine's clock. A file that was stamped less than a tick of the file system's
+// clock before the look began is read again next time, by that clock and not by
+// the machine's, which may be ahead of it. The names in a directory are told by
+// the directory's own stamp in the same way, where the file system is one that is
+// known to keep it; what is ignored is judged anew when a rule file changes.
+//
+// The next process finds this in a file (cache.go), of which it believes only
+// what it can check: which files are as the commit has them, while their stamps
+// stay the same. What differs from the commit it reads and judges for itself.
+//
+// Draft and Tree, which are called again and again, look only into directories
+// of which the kernel says that something has happened in them (inotify). The
+// watch is set before a directory is listed, on the open directory and not on a
+// path; a directory of which the watch is gone, or that is another one than
+// before, is looked into with all below it; words that were lost, watches that
+// could not be set and rules that changed make it a look at everything; and so is
+// the first one. Files with a second name, and directories in which something was
+// left out, are looked at each time. What the kernel does not tell is a file that
+// is given a second name outside the watched directories, or is mapped into
+// memory, and is written to by that. Snapshot, by which what is judged and
+// committed is recorded, therefore looks at everything whatever the kernel says.
+//
+// What remains is what git does not see either: a process that has a file mapped
+// may go on writing to a page of it without a new stamp until the kernel writes
+// the page back. It wins nothing by that. What is judged is what was recorded,
+// laid out anew elsewhere (Export), and what is committed is that same tree: a
+// change that was hidden from the look is in neither.
+//
 // The fake is the world of the loop's enumeration test, in package runner.
 package repo
 

@@ -11,8 +11,8 @@ import (
 )
 
 // A watch is the kernel's word on which directories of a work tree something
-// has happened in. It makes a look at the tree cost what has changed; doc.go
-// says when it is believed, and what it cannot see.
+// has happened in. It makes a look at the tree cost what has changed; the
+// package's documentation says when it is believed, and what it cannot see.
 type watch struct {
 	fd    int
 	queue *os.File // the same, which is closed with the last reference: a Repo is never closed
