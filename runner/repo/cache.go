@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -29,10 +29,11 @@ import (
 
 const cacheMagic = "autonomous-loop index 1\n"
 
-// It is another one under other rules of a person's: what they let pass is not
-// looked at again.
+// It is another one under other rules of a person's or of this program's: what
+// they let pass is not looked at again.
 func (r *Repo) cache() string {
-	return filepath.Join(r.store.dir, "worktree-"+runner.Hash([]byte(strings.Join(r.o.Ignore, "\x00")))[:12])
+	rules := fmt.Sprintf("%q %q %q", makers, signs, r.o.Ignore)
+	return filepath.Join(r.store.dir, "worktree-"+runner.Hash([]byte(rules))[:12])
 }
 
 // indexed returns the index, as the last process left it if it is new.

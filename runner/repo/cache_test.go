@@ -115,7 +115,7 @@ func TestDamagedCacheIsNotBelieved(t *testing.T) {
 	defer g.close()
 	top, err := g.stamp()
 	must(t, err)
-	good, err := os.ReadFile(r.store.cache())
+	good, err := os.ReadFile(r.cache())
 	must(t, err)
 	if _, err := decodeIndex(t.Context(), good, top); err != nil {
 		t.Fatal("the file itself: ", err)
@@ -155,14 +155,14 @@ func TestDamagedCacheIsNotBelieved(t *testing.T) {
 	refused("a forged id", signed(bytes.ReplaceAll(good, id[:], forged)), top)
 
 	for name, b := range map[string][]byte{"empty": nil, "cut off": good[:len(good)/2], "zeros": make([]byte, len(good)), "forged": signed(bytes.ReplaceAll(good, id[:], forged))} {
-		must(t, os.WriteFile(r.store.cache(), b, 0o600))
-		must(t, os.WriteFile(r.store.cache()+".new", b, 0o600)) // of a process that was killed
+		must(t, os.WriteFile(r.cache(), b, 0o600))
+		must(t, os.WriteFile(r.cache()+".new", b, 0o600)) // of a process that was killed
 		again := restarted(t, r)
 		asGit(t, again, base)
 		if again.index.fresh != 0 {
 			t.Errorf("%s: nothing was remembered afterwards", name)
 		}
-		if b, err := os.ReadFile(r.store.cache()); err != nil || len(b) != len(good) {
+		if b, err := os.ReadFile(r.cache()); err != nil || len(b) != len(good) {
 			t.Errorf("%s: the file was not written anew: %d bytes, %v", name, len(b), err)
 		}
 	}
