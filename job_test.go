@@ -71,6 +71,8 @@ func playScripts(t *testing.T, dir string) {
 			"provider":         hubDo((*hub).provider),
 			"asked":            hubDo((*hub).asked),
 			"labels":           hubDo((*hub).labels),
+			"asks":             hubDo((*hub).asks),
+			"edit-issue":       hubDo((*hub).editIssue),
 			"commits":          hubDo((*hub).commits),
 			"holds":            hubDo((*hub).holds),
 		},

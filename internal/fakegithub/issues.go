@@ -53,6 +53,14 @@ func (s *Server) AddIssue(repo string, a Actor, title, body string) int {
 	return int(s.open(s.repos[repo], &a, title, body, nil).number)
 }
 
+// EditIssue changes the text of an issue, as its author may.
+func (s *Server) EditIssue(repo string, number int, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.repos[repo].issue(int64(number))
+	i.body, i.updated = body, s.now()
+}
+
 // Label puts labels on an issue or pull request, and takes all others off.
 func (s *Server) Label(repo string, number int, labels ...string) {
 	s.mu.Lock()
