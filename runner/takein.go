@@ -340,7 +340,7 @@ func (t Taken) message(st State) string {
 func some(paths []string) string {
 	const most = 5
 	if len(paths) > most {
-		return fmt.Sprintf("%q and %d more", paths[:most], len(paths)-most)
+		return fmt.Sprintf("%s and %d more", strings.Join(paths[:most], ", "), len(paths)-most)
 	}
-	return fmt.Sprintf("%q", paths)
+	return strings.Join(paths, ", ")
 }
