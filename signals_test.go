@@ -48,9 +48,15 @@ func newWorkplace(t *testing.T, workflow string) *workplace {
 	w.Server = fakegithub.New(fakegithub.Options{Root: filepath.Join(t.TempDir(), "remotes"), Token: jobToken})
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if path := w.held.Load(); path != nil && strings.Contains(r.URL.Path, *path) {
-			_, _ = io.Copy(io.Discard, r.Body) // else it is not seen that the client goes
-			<-r.Context().Done()               // it never answers
-			return
+			body, _ := io.ReadAll(r.Body) // else it is not seen that the client goes
+			for w.held.Load() != nil {
+				select {
+				case <-r.Context().Done(): // it was never answered
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		w.ServeHTTP(rw, r)
 	}))
@@ -189,10 +195,12 @@ func (s *step) ends(t *testing.T, within time.Duration) time.Duration {
 // state is what the state branch holds, zero if there is none.
 func (w *workplace) state() runner.State {
 	w.t.Helper()
-	show := func(name string) []byte {
-		out, _ := exec.CommandContext(w.t.Context(), "git", "-C", w.Dir(repoName), "show", "autonomous-loop-state/main:"+name).Output()
+	git := func(args ...string) []byte {
+		out, _ := exec.CommandContext(w.t.Context(), "git", append([]string{"-C", w.Dir(repoName)}, args...)...).Output()
 		return out
 	}
+	at := strings.TrimSpace(string(git("rev-parse", "--verify", "--quiet", stateRef))) // it may move on
+	show := func(name string) []byte { return git("show", at+":"+name) }
 	data := show("state.json")
 	if len(data) == 0 {
 		return runner.State{}
@@ -358,5 +366,53 @@ func TestSignals(t *testing.T) {
 				t.Errorf("started again, greet-001 is %s after %d attempts and %d crashes:\n%s", f.Status, f.Attempts, f.Crashes, again.out.bytes())
 			}
 		})
+	}
+}
+
+// TestCancelAfterTheDecision: a session that had decided to go on, and whose run
+// is cancelled before it has asked for a successor, asks for none; and the loop
+// is stopped, if not by itself then by the second chance.
+func TestCancelAfterTheDecision(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a session with a browser")
+	}
+	for name, answered := range map[string]bool{"what it does meanwhile ends": true, "and hangs": false} {
+		t.Run(name, func(t *testing.T) { cancelAfterTheDecision(t, answered) })
+	}
+}
+
+func cancelAfterTheDecision(t *testing.T, answered bool) {
+	w := newWorkplace(t, "one-job.yml")
+	path := "/twirp/" // the artifact's service, which is asked between the two
+	w.held.Store(&path)
+	run := w.start()
+	s := w.step(run, "autonomous-loop", "INPUT_MODEL=script:testdata/job-model.txtar")
+	s.until(t, "decides to go on", func() bool { return w.state().Status == runner.AwaitingSuccessor })
+	if err := s.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if answered {
+		s.until(t, "hears the signal", func() bool { note, _ := os.ReadFile(s.state); return len(note) > 0 })
+		w.held.Store(nil)
+	}
+	s.ends(t, time.Minute)
+	if n := w.dispatched(); n != 0 {
+		t.Errorf("%d runs were asked for:\n%s", n, s.out.bytes())
+	}
+	if st := w.state(); answered && st.Reason != runner.Cancelled {
+		t.Errorf("by itself the loop came to %s (%s):\n%s", st.Status, st.Reason, s.out.bytes())
+	}
+	w.held.Store(nil)
+	p := w.step(run, postName, "STATE_cancelled=true", "INPUT_MODEL=script:testdata/job-model.txtar")
+	p.ends(t, time.Minute)
+	st := w.state()
+	if st.Status != runner.Stopped || st.Reason != runner.Cancelled || w.dispatched() != 0 {
+		t.Errorf("the loop is %s (%s), %d runs were asked for:\n%s", st.Status, st.Reason, w.dispatched(), p.out.bytes())
+	}
+	// Once more it does nothing.
+	again := w.step(run, postName, "STATE_cancelled=true", "INPUT_MODEL=script:testdata/job-model.txtar")
+	again.ends(t, time.Minute)
+	if after := w.state(); after.Serial != st.Serial {
+		t.Errorf("it was closed twice:\n%s", again.out.bytes())
 	}
 }
