@@ -89,7 +89,7 @@ var bugs = []struct{ what, file, old, new string }{
 	{"people's commits are left where they are", "takein.go", "tries := 5; st.theirs", "tries := 0; st.theirs"},
 	{"work in progress is laid over what others committed", "takein.go", "st.Code, st.Wip = w.Commit, &w", "st.Code = w.Commit"},
 	{"what was taken in is on no record", "takein.go", "st, files, err := st.reproved(t, old, m, v, s.Now())", "var files []File\n\tvar err error"},
-	{"a stop is not seen when the session begins", "halt.go", "if err := s.look(ctx, st); err != nil {\n\t\tstop(err)\n\t}\n\tvar", "var"},
+	{"a stop is seen when the session begins, and not heeded", "halt.go", "stop(err)\n\t}\n\tvar", "_ = err\n\t}\n\tvar"},
 	{"a stop is not seen before a successor is asked for", "loop.go", "if halt := s.look(ctx, st); halt != nil {", "if halt := s.look(ctx, st); halt != nil && ctx.Err() != nil {"},
 	{"a command stops the loop for ever", "halt.go", "st = st.effect(commandKey, h.Command)\n", "st = st.effect(commandKey, \"\")\n"},
 	{"a schedule revives a loop that a person stopped", "loop.go", "if st.Status == Stopped && s.Config.Trigger != ByPerson {", "if st.Status == Stopped && s.Config.Trigger == ByEvent {"},
