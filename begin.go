@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/autonomous-loop/autonomous-loop/report"
@@ -156,18 +158,22 @@ func whose(st runner.State, c config) string {
 	if st.Status == runner.Running && st.Owner != nil {
 		owner = fmt.Sprintf("run %s, attempt %d, since %s", st.Owner.Run, st.Owner.Attempt, st.Owner.Claimed.UTC().Format(time.RFC3339))
 	}
-	s := fmt.Sprintf("owner      %s\n", owner)
-	for i := len(st.Sessions) - 1; i >= 0; i-- {
-		if last := st.Sessions[i]; !last.Ended.IsZero() {
-			why := string(last.Reason)
-			if why == "" {
-				why = "everything is complete"
-			}
-			s += fmt.Sprintf("handoff    of session %d at %s: %s\n", last.Number, last.Ended.UTC().Format(time.RFC3339), why)
-			break
+	handed := ""
+	if i := lastEnded(st.Sessions); i >= 0 {
+		last := st.Sessions[i]
+		handed = fmt.Sprintf("handoff    of session %d at %s: %s\n", last.Number, last.Ended.UTC().Format(time.RFC3339), cmp.Or(string(last.Reason), "everything is complete"))
+	}
+	return fmt.Sprintf("owner      %s\n%snext start %s\n", owner, handed, nextStart(st, c))
+}
+
+// lastEnded is the newest session that came to its end, -1 if none did.
+func lastEnded(all []runner.SessionRecord) int {
+	for i, s := range slices.Backward(all) {
+		if !s.Ended.IsZero() {
+			return i
 		}
 	}
-	return s + fmt.Sprintf("next start %s\n", nextStart(st, c))
+	return -1
 }
 
 func nextStart(st runner.State, c config) string {

@@ -22,7 +22,7 @@ func beFirst() {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "autonomous-loop: begin as the first process of a container: %v\n", err)
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // of main, before it begins
 }
 
 // first runs a program and is its init. The code is the program's, or 128 and
@@ -34,7 +34,7 @@ func first(path string, args []string) (int, error) {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, stopping...)
-	p, err := os.StartProcess(path, args, &os.ProcAttr{
+	p, err := os.StartProcess(path, args, &os.ProcAttr{ // #nosec G702 -- this program itself, with its own arguments
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 		Sys:   &syscall.SysProcAttr{Setpgid: true}, // a terminal tells us, and we the program: once
 	})

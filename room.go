@@ -17,7 +17,7 @@ func roomy(dir string, least uint64) error {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	left := s.Bavail * uint64(s.Bsize) //nolint:gosec,unconvert // the size of a block is positive, and of another type on other systems
+	left := s.Bavail * uint64(s.Bsize) //nolint:gosec // the size of a block is positive, and of another type on other systems
 	if left >= least {
 		return nil
 	}

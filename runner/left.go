@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ func (snap Snapshot) told(v Verdict) Verdict {
 		v.Reason = strings.TrimSpace(v.Reason + " Not part of what was judged: " + strings.Join(Snapshot{Left: snap.Left}.lines(), "; ") + ".")
 	}
 	if len(snap.Patch) > 0 && (v.Outcome == Verified || v.Outcome == Already) {
-		v.Files = append(v.Files[:len(v.Files):len(v.Files)], File{LeftOutPatch, snap.Patch})
+		v.Files = append(slices.Clip(v.Files), File{LeftOutPatch, snap.Patch})
 	}
 	return v
 }

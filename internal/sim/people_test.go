@@ -184,7 +184,7 @@ func (p *proc) main() {
 		Token: jobToken, APIURL: "http://sim", ServerURL: "http://sim", Repository: repoName,
 		Branch: "autonomous-loop/main", Base: "main", PullRequest: forge.Draft, Summary: func([]byte) error { return nil },
 		Loop: "main", Workflow: "loop.yml", Run: forge.Run{ID: p.run, Attempt: 1}, HTTP: p,
-		Sleep: func(ctx context.Context, d time.Duration) error { p.pause(nil, d); return ctx.Err() },
+		Sleep: func(ctx context.Context, d time.Duration) error { p.pause(context.Background(), d); return ctx.Err() },
 		Now:   func() time.Time { return p.w.now },
 	})
 	if err != nil {

@@ -77,16 +77,10 @@ func (p *proc) meets(what string) fault {
 	return f
 }
 
-// An answer is what becomes of an effect that is no request.
-type answer struct {
-	err  error // instead of it
-	lost error // after it
-}
-
 // do is one effect of a process: it takes a while, it may not happen, and its
 // answer may be lost.
 func (p *proc) do(what string, effect func()) error {
-	p.pause(nil, p.w.between(time.Millisecond, 3*time.Second))
+	p.pause(context.Background(), p.w.between(time.Millisecond, 3*time.Second))
 	f := p.meets(what)
 	switch f.kind {
 	case fine:
@@ -119,7 +113,7 @@ func (p *proc) die() {
 	p.w.say("%s is killed", p.name)
 	p.w.count.Kills++
 	p.dead = true
-	p.pause(nil, 0)
+	p.pause(context.Background(), 0)
 }
 
 var _ runner.Repo = (*proc)(nil)
@@ -323,7 +317,7 @@ func (p *proc) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 }
 
 func (p *proc) Judge(ctx context.Context, c runner.Candidate) (runner.Verdict, error) {
-	p.pause(nil, p.w.between(time.Second, 5*time.Minute))
+	p.pause(context.Background(), p.w.between(time.Second, 5*time.Minute))
 	v := runner.Verdict{Outcome: runner.Verified, Files: []runner.File{{Name: "verdict.json", Data: []byte("{}")}}}
 	err := p.do("judge", func() {
 		t := p.local[c.Commit].tree
@@ -363,7 +357,7 @@ func (p *proc) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	what := r.Method + " " + short.ReplaceAllString(r.URL.Path, "/N")
-	p.pause(nil, p.w.between(time.Millisecond, 2*time.Second))
+	p.pause(context.Background(), p.w.between(time.Millisecond, 2*time.Second))
 	serve := func() *httptest.ResponseRecorder {
 		p.w.say("%s: %s", p.name, what)
 		rec := httptest.NewRecorder()
@@ -402,7 +396,7 @@ func (p *proc) RoundTrip(r *http.Request) (*http.Response, error) {
 		return said(403, nil, `{"message":"You have exceeded a secondary rate limit"}`)
 	case "timeout":
 		serve()
-		p.pause(nil, 2*time.Minute)
+		p.pause(context.Background(), 2*time.Minute)
 		return nil, context.DeadlineExceeded
 	case "truncated body":
 		res := serve().Result()

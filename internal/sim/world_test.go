@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,7 +221,7 @@ type proc struct {
 	wait    int // number of the wait it is in
 	dead    bool
 	cancel  context.CancelCauseFunc
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // a process of the simulation ends with it
 	over    func(*proc, bool)
 	sticky  *fault
 	trigger runner.Trigger
@@ -270,7 +271,7 @@ func (p *proc) resume() {
 func (p *proc) pause(ctx context.Context, d time.Duration) {
 	p.wait++
 	n := p.wait
-	if ctx != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		d = 0
 	}
 	p.w.in(d, func() {
@@ -311,12 +312,7 @@ func (p *proc) kill() {
 }
 
 func (w *world) has(p *proc) bool {
-	for _, o := range w.procs {
-		if o == p {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.procs, p)
 }
 
 func remove(all []*proc, p *proc) []*proc {

@@ -79,7 +79,7 @@ func (l *look) chain(ctx context.Context) error {
 			l.state = st
 			l.res.Loop, l.res.Lineage, l.res.Serial = st.Loop, st.Lineage, st.Serial
 		}
-		if kind, why := alone(commit, parents, h); kind != "" {
+		if kind, why := alone(parents, h); kind != "" {
 			bad(parents, kind, "commit %.7s %s", commit, why)
 		}
 		if why := trailers(tx.Message, h, runner.Hash(tx.State)); why != "" {
@@ -104,7 +104,7 @@ func (l *look) chain(ctx context.Context) error {
 }
 
 // alone says what is wrong with a transaction by itself.
-func alone(commit string, parents []string, h head) (kind, why string) {
+func alone(parents []string, h head) (kind, why string) {
 	switch {
 	case len(parents) == 0 && (h.Serial != 1 || h.Prev != ""):
 		return "cut root", fmt.Sprintf("is the first of the branch but holds transaction %d: what was before it is gone", h.Serial)

@@ -132,7 +132,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func (l *look) loop(ctx context.Context) error {
 	if l.Load != nil {
 		l.say(Finding{Check: "repository", Level: Damage, Kind: "unreadable repository", Says: l.Load.Error(), Mend: "see that the remote can be reached and read; if it says that objects are missing or damaged, clone it anew"})
-		return nil
+		return nil //nolint:nilerr // it is a finding
 	}
 	if l.Found.State == nil {
 		if l.Found.Work != "" {

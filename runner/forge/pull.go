@@ -109,7 +109,7 @@ func (h *Hub) findPull(ctx context.Context, lineage, receipt string) (*pull, err
 func (h *Hub) lostPull(ctx context.Context, receipt string) (*pull, error) {
 	number, err := strconv.Atoi(path.Base(receipt))
 	if err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // a receipt of something else
 	}
 	g, _, err := h.client.PullRequests.Get(ctx, h.owner, h.repo, number)
 	switch code := status(err); {

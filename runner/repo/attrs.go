@@ -24,7 +24,7 @@ func parseAttrs(line string) (p pattern, ok bool) {
 	if !ok || text[0] == '#' || text[0] == '!' {
 		return p, false
 	}
-	for _, a := range strings.Fields(rest) {
+	for a := range strings.FieldsSeq(rest) {
 		switch name, value, has := strings.Cut(a, "="); {
 		case a[0] == '-':
 			p.attrs = append(p.attrs, attr{a[1:], "unset"})

@@ -125,7 +125,7 @@ func (h handle) lstat(name string) (stamp, error) {
 		if err != nil {
 			return stamp{}, err
 		}
-		return stamp{mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), size: st.Size, dev: st.Dev, ino: st.Ino, mode: st.Mode, links: uint32(st.Nlink)}, nil //nolint:gosec,unconvert // see stampFrom
+		return stamp{mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), size: st.Size, dev: st.Dev, ino: st.Ino, mode: st.Mode, links: uint32(st.Nlink)}, nil //nolint:gosec // see stampFrom
 	}
 }
 

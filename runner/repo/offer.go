@@ -106,7 +106,7 @@ func (r *Repo) wished(path string) (entry, bool, error) {
 	}
 	b, err := root.ReadFile(filepath.FromSlash(path))
 	if err != nil || len(b) > mostOffered || r.secrets.find(b, nil) != "" || r.secrets.find([]byte(path), nil) != "" {
-		return entry{}, false, nil //nolint:nilerr // it is gone, or cannot be read: then it is only named
+		return entry{}, false, nil // gone, or not to be read: then it is only named
 	}
 	id, err := r.store.put(plumbing.BlobObject, b)
 	return entry{mode: stampOf(fi).git(), id: id}, err == nil, err

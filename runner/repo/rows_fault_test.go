@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,9 +101,7 @@ func TestPushFaults(t *testing.T) {
 		{"T15g", nil, 1, func(w http.ResponseWriter, serve serving) {
 			rec := httptest.NewRecorder()
 			serve(rec)
-			for k, v := range rec.Header() {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			w.Write(rec.Body.Bytes()[:rec.Body.Len()/2]) // and the length is not told
 		}, true},
 		{"T15h", nil, always, func(w http.ResponseWriter, _ serving) {

@@ -157,7 +157,7 @@ func (o *found) visit(s *scan, p place) ([]place, error) {
 		}
 		if !changed {
 			p.within()
-			return o.known(s, h, p)
+			return o.known(h, p)
 		}
 		p.anew = true
 	}
@@ -199,7 +199,7 @@ func (p *place) within() {
 }
 
 // known looks at the files of a directory that holds the same names as before.
-func (o *found) known(s *scan, h handle, p place) ([]place, error) {
+func (o *found) known(h handle, p place) ([]place, error) {
 	d := p.d
 	for i := range d.files {
 		f := &d.files[i]

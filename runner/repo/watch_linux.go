@@ -56,10 +56,11 @@ func (w *watch) set(d *dir, h handle, st stamp) {
 	if d.watched != 0 {
 		delete(w.dirs, d.watched)
 	}
-	if old := w.dirs[int32(id)]; old != nil { // it has come from there
+	at := int32(id)                    //nolint:gosec // the kernel counts them as an int32
+	if old := w.dirs[at]; old != nil { // it has come from there
 		old.watched = 0
 	}
-	d.watched = int32(id)
+	d.watched = at
 	w.dirs[d.watched] = d
 }
 
