@@ -164,6 +164,9 @@ func TestDoctor(t *testing.T) {
 		"foreign work": {func(f forger) {
 			f.point(workRef, f.commit(asHimself, f.tree(f.files(workRef)), "by hand", f.id(workRef)))
 		}, exitDone},
+		"moved work branch": {func(f forger) {
+			f.point(workRef, f.commit(asHimself, f.tree(f.files(workRef)), "instead", f.id(workRef+"^")))
+		}, exitState},
 		"lost feature": {func(f forger) {
 			st, files := f.state()
 			st.Code, st.Work = st.Base.Commit, st.Base.Commit

@@ -302,9 +302,10 @@ func (h *hub) artifact(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// log BRANCH FILE: the subjects of the branch's commits are those of FILE.
+// log BRANCH FILE: the subjects of the branch's own commits, merged ones left out,
+// are those of FILE.
 func (h *hub) log(ts *testscript.TestScript, args []string) {
-	h.compare(ts, args[1], "log", "--format=%s", args[0])
+	h.compare(ts, args[1], "log", "--first-parent", "--format=%s", args[0])
 }
 
 // files BRANCH FILE: the branch holds the files that FILE lists.

@@ -84,7 +84,7 @@ func (s *Server) know(name, dir string) {
 		disabled: map[string]bool{}, flows: map[string]int64{}, git: s.opts.Git,
 	}
 	if r.git == nil {
-		r.git = func(args ...string) (string, error) { return git(dir, nil, args...) }
+		r.git = func(args ...string) (string, error) { return git(r.dir, nil, args...) } // wherever it has moved
 	}
 	s.repos[name] = r
 }

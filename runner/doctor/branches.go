@@ -49,8 +49,10 @@ func (l *look) branches(ctx context.Context) error {
 		return nil
 	case work == "" && st.Work != st.Base.Commit:
 		l.say(Finding{Check: check, Level: Warning, Kind: "unpublished work branch", Says: "the session died before it was pushed", Mend: "nothing needs to be done: the next session pushes it"})
+	case l.Found.Ahead:
+		l.say(Finding{Check: check, Level: Warning, Kind: "foreign work", Says: fmt.Sprintf("people went on from it, to %.7s", work), Mend: "nothing needs to be done: the next session takes it in, and proves again what is complete"})
 	case l.Found.Foreign:
-		l.say(Finding{Check: check, Level: Warning, Kind: "foreign work", Says: fmt.Sprintf("its tip %.7s is not where the state has it (%.7s)", work, st.Work), Mend: "commits of a person on top of it are taken in by the next session; a branch that was rewound or replaced is to be put back to where the state has it"})
+		l.say(Finding{Check: check, Level: Damage, Kind: "moved work branch", Says: fmt.Sprintf("its tip %.7s does not go on from where the state has it (%.7s): one of the two was moved back or replaced", work, st.Work), Mend: "put it back to where the state has it; a session that finds it so leaves a bundle of the loop's commits to do that with"})
 	case work != "" && work != st.Work:
 		l.say(Finding{Check: check, Level: Warning, Kind: "work branch behind", Says: fmt.Sprintf("its tip is %.7s, the state has it at %.7s", work, st.Work), Mend: "nothing needs to be done: the next session moves it"})
 	}
