@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type driver struct {
 	res          runner.LoopResult
 	err          error
 	over         chan struct{} // closed when it is over
+	claimed      chan struct{} // closed when it asks the model for the first time: it takes itself for the owner
 	at           chan gate     // it waits before a request
 	gates        int           // requests that it still waits before
 }
@@ -48,6 +50,8 @@ type race struct {
 	t       *testing.T
 	url     string
 	drivers []*driver
+	owners  atomic.Int32
+	spoilt  chan struct{} // closed when a second driver takes itself for the owner: nobody waits for anybody then
 }
 
 func newRace(t *testing.T, name, template string, n int) *race {
@@ -55,7 +59,7 @@ func newRace(t *testing.T, name, template string, n int) *race {
 	if out, err := exec.Command("cp", "-r", template+"/.", dir).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
-	r := &race{Server: fakegithub.New(fakegithub.Options{Root: dir, Token: jobToken}), name: name, t: t}
+	r := &race{Server: fakegithub.New(fakegithub.Options{Root: dir, Token: jobToken}), name: name, t: t, spoilt: make(chan struct{})}
 	if err := r.AddRepo(repoName); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +68,7 @@ func newRace(t *testing.T, name, template string, n int) *race {
 	r.url = server.URL
 	for i := range n {
 		r.AddToken(fmt.Sprint("driver", i), fakegithub.Actor{Login: fakegithub.Bot, ID: fakegithub.BotID, App: true, Perms: fakegithub.DefaultPermissions()})
-		r.drivers = append(r.drivers, &driver{race: r, number: i, over: make(chan struct{}), at: make(chan gate), gates: gated})
+		r.drivers = append(r.drivers, &driver{race: r, number: i, over: make(chan struct{}), claimed: make(chan struct{}), at: make(chan gate), gates: gated})
 	}
 	return r
 }
@@ -86,8 +90,11 @@ func (r *race) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	d.gates--
 	g := gate{make(chan struct{}), make(chan struct{})}
-	d.at <- g
-	<-g.open
+	select {
+	case d.at <- g:
+		<-g.open
+	case <-r.spoilt:
+	}
 	r.Server.ServeHTTP(w, req)
 	_ = http.NewResponseController(w).Flush()
 	close(g.served)
@@ -105,6 +112,8 @@ func (r *race) drive(turns []int) {
 			close(g.open)
 			<-g.served
 		case <-d.over: // it has left already
+		case <-d.claimed: // without all of its turns
+		case <-r.spoilt:
 		}
 	}
 	for _, d := range r.drivers {
@@ -149,11 +158,20 @@ func (d *driver) Work(context.Context, runner.Task) (runner.Claim, error) {
 }
 
 func (d *driver) alone() {
+	if d.asked == 1 {
+		close(d.claimed)
+		if d.race.owners.Add(1) == 2 {
+			close(d.race.spoilt)
+		}
+	}
 	for _, o := range d.race.drivers {
 		if o == d {
 			continue
 		}
-		<-o.over // its turns come all the same
+		select {
+		case <-o.over: // its turns come all the same
+		case <-d.race.spoilt:
+		}
 	}
 }
 
@@ -161,7 +179,6 @@ func (d *driver) Judge(context.Context, runner.Candidate) (runner.Verdict, error
 	return runner.Verdict{}, errors.New("nothing is judged")
 }
 
-// Over: the one that claimed is at work.
 func (d *driver) Holds(context.Context, string, []runner.Feature) (runner.Verdict, error) {
 	return runner.Verdict{}, errors.New("nobody else commits here")
 }
@@ -170,6 +187,7 @@ func (d *driver) Resolved(context.Context, runner.Resolution) (runner.Verdict, e
 	return runner.Verdict{}, errors.New("nobody else commits here")
 }
 
+// Over: the one that claimed is at work.
 func (d *driver) Over(_ context.Context, o runner.Owner) (bool, error) {
 	for _, other := range d.race.drivers {
 		if o.Run == fmt.Sprint(d.race.name, other.number) {
@@ -187,6 +205,8 @@ func (d *driver) Over(_ context.Context, o runner.Owner) (bool, error) {
 func (d *driver) Stopped(context.Context, runner.State) (runner.Halt, error) {
 	return runner.Halt{}, nil
 }
+
+func (d *driver) Ask(context.Context, runner.Questions) (string, error) { return "", nil }
 
 func (d *driver) Upload(context.Context, string, []runner.File) (string, error) { return "", nil }
 
@@ -292,5 +312,3 @@ func (r *race) check(epoch int) {
 		r.t.Errorf("the epoch is not %d: %+v", epoch, all)
 	}
 }
-
-func (d *driver) Ask(context.Context, runner.Questions) (string, error) { return "", nil }

@@ -144,10 +144,11 @@ func (w *world) job(r fakegithub.Run) {
 			trigger = runner.ByChain
 		}
 	}
+	died := false // the session's job, which the one that continues comes after
 	finish := func(p *proc, lived bool) {
-		conclusion := map[bool]string{true: "success", false: "failure"}[lived]
+		w.lived = lived && !died
+		conclusion := map[bool]string{true: "success", false: "failure"}[w.lived]
 		w.hub.SetRun(r.ID, "completed", conclusion)
-		w.lived = lived
 	}
 	p := &proc{run: r.ID, mode: runner.RunMode, trigger: trigger, lineage: lineage, over: finish}
 	if w.two {
@@ -159,6 +160,7 @@ func (w *world) job(r fakegithub.Run) {
 					return
 				}
 			}
+			died = !lived
 			w.start(&proc{run: r.ID, mode: runner.ContinueMode, trigger: trigger, lineage: lineage, over: finish})
 		}
 	}
