@@ -105,13 +105,9 @@ func writeNew(name string, data []byte) error {
 
 // reportLoop is `report`: it makes the report anew from the state branch.
 func reportLoop(ctx context.Context, env environment, f *flags) error {
-	gitDir, err := repository(f.repo)
+	gitDir, c, err := f.loop()
 	if err != nil {
-		return usage(err)
-	}
-	c, err := parseConfig(f.optional)
-	if err != nil {
-		return usage(err)
+		return err
 	}
 	to := f.out
 	if len(f.rest) == 1 {

@@ -14,7 +14,6 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/forge"
-	"github.com/autonomous-loop/autonomous-loop/runner/memory"
 	"github.com/autonomous-loop/autonomous-loop/runner/repo"
 )
 
@@ -211,23 +210,16 @@ func byHand(ctx context.Context, env environment, f *flags, do func(*runner.Sess
 	if err != nil {
 		return usage(err)
 	}
-	dir, remove, err := privateDir()
+	r, remove, err := openApart(ctx, env, c, p)
 	if err != nil {
 		return err
 	}
 	defer remove()
-	r, err := openRepo(ctx, env, c, p, dir, nil)
-	if err != nil {
-		return err
-	}
 	fg, err := p.forge(c, c.Base)
 	if err != nil {
 		return usage(err)
 	}
-	mem := memory.Open(memory.Options{
-		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
-		Scrub: r.Scrub,
-	})
+	mem := openMemory(r)
 	s := &runner.Session{
 		Repo: r, Forge: fg, Memory: mem, Config: c.LoopConfig, Loop: c.Loop, Owner: p.owner, Now: env.now,
 		Papers: func(st runner.State, res runner.LoopResult) runner.Papers {

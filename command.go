@@ -265,19 +265,15 @@ func look(ctx context.Context, env environment, c config, gitDir string) (report
 // lookAt is look, and gives the repository to more before it is closed.
 func lookAt(ctx context.Context, env environment, c config, gitDir string, more func(*repo.Repo, *report.View) error) (report.View, error) {
 	var v report.View
-	dir, remove, err := privateDir()
-	if err != nil {
-		return v, err
-	}
-	defer remove()
 	p, err := localPlace(c, gitDir, childTask{}, env.now())
 	if err != nil {
 		return v, err
 	}
-	r, err := openRepo(ctx, env, c, p, dir, nil)
+	r, remove, err := openApart(ctx, env, c, p)
 	if err != nil {
 		return v, err
 	}
+	defer remove()
 	found, err := r.Load(ctx)
 	if err != nil || found.State == nil {
 		return v, err
@@ -291,13 +287,9 @@ func lookAt(ctx context.Context, env environment, c config, gitDir string, more 
 }
 
 func status(ctx context.Context, env environment, f *flags) error {
-	gitDir, err := repository(f.repo)
+	gitDir, c, err := f.loop()
 	if err != nil {
-		return usage(err)
-	}
-	c, err := parseConfig(f.optional)
-	if err != nil {
-		return usage(err)
+		return err
 	}
 	v, err := look(ctx, env, c, gitDir)
 	if err != nil {
@@ -318,13 +310,9 @@ func status(ctx context.Context, env environment, f *flags) error {
 
 // stopLocal is `stop`: what closing the pull request is on GitHub.
 func stopLocal(ctx context.Context, env environment, f *flags) error {
-	gitDir, err := repository(f.repo)
+	gitDir, c, err := f.loop()
 	if err != nil {
-		return usage(err)
-	}
-	c, err := parseConfig(f.optional)
-	if err != nil {
-		return usage(err)
+		return err
 	}
 	v, err := look(ctx, env, c, gitDir)
 	if err != nil {
@@ -346,6 +334,17 @@ func stopLocal(ctx context.Context, env environment, f *flags) error {
 	return nil
 }
 
+// loop is the loop on disk that the flags name, for commands that ask no model.
+func (f *flags) loop() (gitDir string, c config, err error) {
+	if gitDir, err = repository(f.repo); err != nil {
+		return "", c, usage(err)
+	}
+	if c, err = parseConfig(f.optional); err != nil {
+		return "", c, usage(err)
+	}
+	return gitDir, c, nil
+}
+
 // optional is lookup for commands that ask no model.
 func (f *flags) optional(name string) string {
 	if name == "mode" {
@@ -355,13 +354,9 @@ func (f *flags) optional(name string) string {
 }
 
 func continueLocal(ctx context.Context, env environment, f *flags) error {
-	gitDir, err := repository(f.repo)
+	gitDir, c, err := f.loop()
 	if err != nil {
-		return usage(err)
-	}
-	c, err := parseConfig(f.optional)
-	if err != nil {
-		return usage(err)
+		return err
 	}
 	p, err := localPlace(c, gitDir, childTask{Trigger: runner.ByPerson}, env.now())
 	if err != nil {
@@ -375,15 +370,11 @@ func continueLocal(ctx context.Context, env environment, f *flags) error {
 // continueLoop asks for the successor of a session that is over. It needs
 // neither model nor browser nor sandbox, so it has none.
 func continueLoop(ctx context.Context, env environment, c config, p place) (runner.LoopResult, error) {
-	dir, remove, err := privateDir()
+	r, remove, err := openApart(ctx, env, c, p)
 	if err != nil {
 		return runner.LoopResult{}, err
 	}
 	defer remove()
-	r, err := openRepo(ctx, env, c, p, dir, nil)
-	if err != nil {
-		return runner.LoopResult{}, err
-	}
 	f, err := p.forge(c, c.Base)
 	if err != nil {
 		return runner.LoopResult{}, err

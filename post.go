@@ -47,15 +47,11 @@ func post(ctx context.Context, env environment) error {
 		return nil // then there was no session
 	}
 	p := j.place(c, env.now(), sleep, env.now)
-	dir, remove, err := privateDir()
+	r, remove, err := openApart(ctx, env, c, p)
 	if err != nil {
 		return err
 	}
 	defer remove()
-	r, err := openRepo(ctx, env, c, p, dir, nil)
-	if err != nil {
-		return err
-	}
 	f, err := p.forge(c, c.Base)
 	if err != nil {
 		return err

@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
-
 	"github.com/autonomous-loop/autonomous-loop/report"
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/agent"
@@ -29,6 +27,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/forge"
 	"github.com/autonomous-loop/autonomous-loop/runner/memory"
 	"github.com/autonomous-loop/autonomous-loop/runner/model"
+	"github.com/autonomous-loop/autonomous-loop/runner/pattern"
 	"github.com/autonomous-loop/autonomous-loop/runner/plan"
 	"github.com/autonomous-loop/autonomous-loop/runner/repo"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
@@ -104,6 +103,20 @@ func openRepo(ctx context.Context, env environment, c config, p place, dir strin
 		Sleep: sleep, Log: func(text string) { fmt.Fprintln(env.stderr, text) },
 		Secrets: nonEmpty(c.APIKey.reveal(), c.GitHubToken.reveal()), Ignore: p.ignore,
 	})
+}
+
+// openApart opens the repository in a directory of its own, for what neither runs
+// nor lays out anything; remove ends it.
+func openApart(ctx context.Context, env environment, c config, p place) (r *repo.Repo, remove func(), err error) {
+	dir, remove, err := privateDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	if r, err = openRepo(ctx, env, c, p, dir, nil); err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return r, remove, nil
 }
 
 func nonEmpty(values ...string) []string {
@@ -236,10 +249,7 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace, c.LoopConfig.Look = p.trigger, grace, lookEvery(env.getenv)
 	c.LoopConfig.SessionTime, c.LoopConfig.Beat = c.SessionMinutes, beatEvery(env.getenv)
-	mem := memory.Open(memory.Options{
-		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
-		Scrub: r.Scrub,
-	})
+	mem := openMemory(r)
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,
 		Agent:     agent.Open(agent.Options{Model: client, Price: client.Price, Sees: client.Sees, Tools: tools, Gauge: gauge{r, gates}, Similar: mem.Similar, Bands: c.Bands, Intake: told.root, Nested: told.nested, RepoMap: told.layout, Event: turn, Transcript: &journal.transcript}),
@@ -253,6 +263,14 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		},
 	}
 	return s, nil
+}
+
+// openMemory opens what the loop in r has learned.
+func openMemory(r *repo.Repo) *memory.Store {
+	return memory.Open(memory.Options{
+		Load:  func(ctx context.Context) ([]runner.File, error) { return r.StateFiles(ctx, "memory/") },
+		Scrub: r.Scrub,
+	})
 }
 
 // ripgrep is where rg is in a search path, "" if nowhere.
