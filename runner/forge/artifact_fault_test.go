@@ -19,15 +19,6 @@ import (
 // TestArtifactFaults has artifacts that nobody should trust, put there by the
 // same service that everybody uses, and a service that fails.
 func TestArtifactFaults(t *testing.T) {
-	zipped := func(change func(*zip.FileHeader)) []byte {
-		var b bytes.Buffer
-		zw := zip.NewWriter(&b)
-		h := &zip.FileHeader{Name: "f", Method: zip.Deflate}
-		change(h)
-		fmt.Fprint(got(zw.CreateHeader(h))(t), "x")
-		must(t, zw.Close())
-		return b.Bytes()
-	}
 	downloading := func(name string) part {
 		return func(t *testing.T, w *world, h *Hub) (ends, reads string) {
 			t.Helper()
@@ -70,8 +61,8 @@ func TestArtifactFaults(t *testing.T) {
 		{"A1e", zips, holding(func() []byte {
 			return got(pack([]runner.File{{Name: "zeros", Data: make([]byte, mostBytes+1)}}))(t)
 		}), fakegithub.Fault{}, downloading("x")},
-		{"A1f", zips, holding(func() []byte { return zipped(func(h *zip.FileHeader) { h.Name = "../../f" }) }), fakegithub.Fault{}, downloading("x")},
-		{"A1g", zips, holding(func() []byte { return zipped(func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }) }), fakegithub.Fault{}, downloading("x")},
+		{"A1f", zips, holding(func() []byte { return zipped(t, func(h *zip.FileHeader) { h.Name = "../../f" }) }), fakegithub.Fault{}, downloading("x")},
+		{"A1g", zips, holding(func() []byte { return zipped(t, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }) }), fakegithub.Fault{}, downloading("x")},
 		{"A1h", twirpPath + "CreateArtifact", nil, fakegithub.Fault{Status: 403, Body: `{"code":"resource_exhausted","msg":"insufficient usage"}`, Times: -1}, uploading},
 		{"A1i", twirpPath + "CreateArtifact", nil, fakegithub.Fault{Status: 503, Times: -1}, uploading},
 		{"A1j", "PUT /blob/*", nil, fakegithub.Fault{Status: 503, Times: 2}, uploading},

@@ -200,26 +200,29 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// zipped is an archive of one file, whose header change makes what it is to be.
+func zipped(t *testing.T, change func(*zip.FileHeader)) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zw := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: "f", Method: zip.Deflate}
+	change(h)
+	fmt.Fprint(got(zw.CreateHeader(h))(t), "x")
+	must(t, zw.Close())
+	return b.Bytes()
+}
+
 func TestDownloadTrustsNothing(t *testing.T) {
-	entry := func(change func(*zip.FileHeader)) []byte {
-		var b bytes.Buffer
-		zw := zip.NewWriter(&b)
-		h := &zip.FileHeader{Name: "f", Method: zip.Deflate}
-		change(h)
-		fmt.Fprint(got(zw.CreateHeader(h))(t), "x")
-		must(t, zw.Close())
-		return b.Bytes()
-	}
-	for name, zipped := range map[string][]byte{
-		`"../f" cannot be`:         entry(func(h *zip.FileHeader) { h.Name = "../f" }),
-		`"/etc/f" cannot be`:       entry(func(h *zip.FileHeader) { h.Name = "/etc/f" }),
-		`"a/../../f" cannot be`:    entry(func(h *zip.FileHeader) { h.Name = "a/../../f" }),
-		`cannot be a file's name`:  entry(func(h *zip.FileHeader) { h.Name = `a\..\f` }),
-		`"f" is not a plain file`:  entry(func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
+	for name, data := range map[string][]byte{
+		`"../f" cannot be`:         zipped(t, func(h *zip.FileHeader) { h.Name = "../f" }),
+		`"/etc/f" cannot be`:       zipped(t, func(h *zip.FileHeader) { h.Name = "/etc/f" }),
+		`"a/../../f" cannot be`:    zipped(t, func(h *zip.FileHeader) { h.Name = "a/../../f" }),
+		`cannot be a file's name`:  zipped(t, func(h *zip.FileHeader) { h.Name = `a\..\f` }),
+		`"f" is not a plain file`:  zipped(t, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
 		`unzip: zip: not a valid`:  []byte("PK no zip"),
 		`two files are called "f"`: twice(t),
 	} {
-		if files, err := unpack(zipped); err == nil || !strings.Contains(err.Error(), name) {
+		if files, err := unpack(data); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v, files %v", name, err, files)
 		}
 	}
