@@ -52,6 +52,7 @@ type race struct {
 	drivers []*driver
 	owners  atomic.Int32
 	spoilt  chan struct{} // closed when a second driver takes itself for the owner: nobody waits for anybody then
+	free    chan struct{} // closed when all turns were taken: a driver that asked too early has not had all of its own
 }
 
 func newRace(t *testing.T, name, template string, n int) *race {
@@ -59,7 +60,7 @@ func newRace(t *testing.T, name, template string, n int) *race {
 	if out, err := exec.Command("cp", "-r", template+"/.", dir).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
-	r := &race{Server: fakegithub.New(fakegithub.Options{Root: dir, Token: jobToken}), name: name, t: t, spoilt: make(chan struct{})}
+	r := &race{Server: fakegithub.New(fakegithub.Options{Root: dir, Token: jobToken}), name: name, t: t, spoilt: make(chan struct{}), free: make(chan struct{})}
 	if err := r.AddRepo(repoName); err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +95,7 @@ func (r *race) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case d.at <- g:
 		<-g.open
 	case <-r.spoilt:
+	case <-r.free:
 	}
 	r.Server.ServeHTTP(w, req)
 	_ = http.NewResponseController(w).Flush()
@@ -116,6 +118,7 @@ func (r *race) drive(turns []int) {
 		case <-r.spoilt:
 		}
 	}
+	close(r.free)
 	for _, d := range r.drivers {
 		<-d.over
 	}
