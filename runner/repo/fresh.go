@@ -69,11 +69,15 @@ func (g *gather) add(t plumbing.ObjectType, id oid) error {
 		return nil
 	}
 	g.sent[id] = true
-	b, err := g.s.read(t, id)
-	if err != nil {
-		return err
+	p, ok := g.s.ready(id)
+	if !ok {
+		b, err := g.s.read(t, id)
+		if err != nil {
+			return err
+		}
+		p = pack(id, t, b)
 	}
-	g.objs = append(g.objs, pack(id, t, b))
+	g.objs = append(g.objs, p)
 	return nil
 }
 

@@ -20,6 +20,7 @@ var errNoGit = errors.New("there is no git")
 //     that go-git needs, which does it where there is no git (unpack);
 //   - diff-tree, for a patch that git apply takes (offer); without git there is
 //     none, and what was left out is only named;
+//   - repack, for a private directory that has become old (tidy);
 //   - merge-tree, for a merge of three trees with renames, which is not to be had
 //     from go-git (mergeTree).
 //

@@ -7,17 +7,17 @@ import (
 )
 
 // graft returns tree with files, by path, added or replaced.
-func (s *store) graft(tree oid, files map[string]oid) (oid, error) {
+func (b *batch) graft(tree oid, files map[string]oid) (oid, error) {
 	wish := map[string]entry{}
 	for path, id := range files {
 		wish[path] = entry{mode: modeFile, id: id}
 	}
-	return s.overlay(tree, wish)
+	return b.overlay(tree, wish)
 }
 
 // overlay is graft with modes; an entry without one takes the file away.
-func (s *store) overlay(tree oid, files map[string]entry) (oid, error) {
-	es, err := s.tree(tree)
+func (b *batch) overlay(tree oid, files map[string]entry) (oid, error) {
+	es, err := b.s.tree(tree)
 	if err != nil {
 		return none, err
 	}
@@ -44,7 +44,7 @@ func (s *store) overlay(tree oid, files map[string]entry) (oid, error) {
 		if e := entries[name]; e.mode == modeDir {
 			sub = e.id
 		}
-		if sub, err = s.overlay(sub, files); err != nil {
+		if sub, err = b.overlay(sub, files); err != nil {
 			return none, err
 		}
 		if entries[name] = (entry{name, modeDir, sub}); sub == emptyTree {
@@ -55,5 +55,5 @@ func (s *store) overlay(tree oid, files map[string]entry) (oid, error) {
 	for _, e := range entries {
 		es = append(es, e)
 	}
-	return s.put(plumbing.TreeObject, encodeTree(es))
+	return b.put(plumbing.TreeObject, encodeTree(es))
 }

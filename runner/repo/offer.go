@@ -61,8 +61,9 @@ func (r *Repo) offer(ctx context.Context, tree oid, left []string) ([]byte, erro
 	if len(wish) == 0 {
 		return nil, nil
 	}
-	to, err := r.store.overlay(tree, wish)
-	if err != nil {
+	b := &batch{s: r.store}
+	to, err := b.overlay(tree, wish)
+	if err = errors.Join(err, b.done()); err != nil {
 		return nil, err
 	}
 	patch, err := r.store.git(ctx, nil, "diff-tree", "-p", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", tree.String(), to.String())

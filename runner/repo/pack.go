@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,11 +16,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// A batch collects new objects and stores them: a few as files of their own,
-// many as one pack, which is faster to write and to read again.
+// A batch collects new objects and stores them as one pack: a file for each of
+// them would take three times as long to write, and longer to read again.
 type batch struct {
-	s    *store
-	many bool // there will be many
+	s *store
 
 	mu   sync.Mutex
 	objs []packed
@@ -39,12 +37,12 @@ type packed struct {
 // Packs are closed at this size, so that a batch never holds much more.
 const packSize = 64 << 20
 
-// put stores an object now or with the batch; it may be read after done.
+// put stores an object with the batch; it may be read after done.
 func (b *batch) put(t plumbing.ObjectType, content []byte) (oid, error) {
-	if !b.many {
-		return b.s.put(t, content)
-	}
 	id := hash(t, content)
+	if b.s.has(id) && id != emptyTree { // which has, even where it is not stored
+		return id, nil
+	}
 	p := pack(id, t, content)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,9 +64,7 @@ func (b *batch) flush() error {
 	if len(b.objs) == 0 {
 		return nil
 	}
-	slices.SortFunc(b.objs, func(x, y packed) int { return bytes.Compare(x.id[:], y.id[:]) })
-	b.objs = slices.CompactFunc(b.objs, func(x, y packed) bool { return x.id == y.id })
-	err := b.s.writePack(b.objs)
+	err := b.s.write(b.objs)
 	b.objs, b.size = nil, 0
 	return err
 }
@@ -96,38 +92,76 @@ func encodePack(objs []packed) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(objs))) //nolint:gosec // as below
 	for i := range objs {
 		o := &objs[i]
-		o.offset = uint32(len(b)) //nolint:gosec // writePack takes no pack of 2 GiB
+		o.offset = uint32(len(b)) //nolint:gosec // write takes no pack of 2 GiB
 		b = append(append(b, o.head...), o.z...)
 	}
 	sum := sha1.Sum(b) //nolint:gosec // see above
 	return append(b, sum[:]...)
 }
 
-// writePack stores objs, sorted by id, as a pack with its index. The pack comes
-// first: without an index it is invisible.
-func (s *store) writePack(objs []packed) error {
+// A tail is the pack that was written last, while it is small. The next objects
+// go into it, so that many checkpoints make few packs.
+type tail struct {
+	file *packFile
+	name string // without extension
+	objs []packed
+}
+
+// tailSize is from when on a pack stays as it is, in bytes: all of it is written
+// again for each checkpoint until then.
+const tailSize = 128 << 10
+
+// write stores objs as a pack with its index, together with those of the tail.
+// The pack comes first: without an index it is invisible.
+func (s *store) write(objs []packed) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	old := s.tail
+	objs = append(slices.Clone(old.objs), objs...)
+	slices.SortFunc(objs, func(x, y packed) int { return bytes.Compare(x.id[:], y.id[:]) })
+	objs = slices.CompactFunc(objs, func(x, y packed) bool { return x.id == y.id })
+	if len(objs) == len(old.objs) {
+		return nil
+	}
 	b := encodePack(objs)
 	if len(b) > math.MaxInt32 {
 		return errors.New("store new objects: a pack over 2 GiB")
 	}
 	sum := b[len(b)-sha1.Size:]
-	base := filepath.Join(s.dir, "objects", "pack", "pack-"+hex.EncodeToString(sum))
-	for _, f := range []struct {
-		ext  string
-		data []byte
-	}{{".pack", b}, {".idx", encodeIndex(objs, sum)}} {
-		tmp := filepath.Join(s.dir, "objects", "pack", "tmp_"+hex.EncodeToString(sum)+f.ext)
-		if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := os.WriteFile(tmp, f.data, 0o400); err != nil {
-			return err
-		}
-		if err := os.Rename(tmp, base+f.ext); err != nil {
-			return err
-		}
+	name := filepath.Join(s.dir, "objects", "pack", "pack-"+hex.EncodeToString(sum))
+	index := encodeIndex(objs, sum)
+	if err := replace(name+".pack", b); err != nil {
+		return err
 	}
-	return s.packs.refresh()
+	if err := replace(name+".idx", index); err != nil {
+		return err
+	}
+	f, err := newPack(index, name+".pack")
+	if err != nil {
+		return err
+	}
+	s.packs.swap(old.file, f, name+".idx")
+	s.tail = tail{}
+	if len(b) < tailSize {
+		s.tail = tail{f, name, objs}
+	}
+	if old.file != nil {
+		// What is left of it is there twice, and costs room and nothing else.
+		_ = os.Remove(old.name + ".idx")
+		_ = os.Remove(old.name + ".pack")
+	}
+	return nil
+}
+
+// ready returns an object in the form of a pack if it is in the tail.
+func (s *store) ready(id oid) (packed, bool) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	i, ok := slices.BinarySearchFunc(s.tail.objs, id, func(p packed, id oid) int { return bytes.Compare(p.id[:], id[:]) })
+	if !ok {
+		return packed{}, false
+	}
+	return s.tail.objs[i], true
 }
 
 // encodeIndex returns the index, version 2, of a pack of objs, sorted by id.

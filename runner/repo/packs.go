@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,9 @@ func (p *packs) refresh() error {
 			continue
 		}
 		f, err := openPack(name)
+		if _, gone := os.Lstat(name); errors.Is(gone, fs.ErrNotExist) {
+			continue // another process has put it into a larger one
+		}
 		if err != nil {
 			return fmt.Errorf("open pack %s: %w", filepath.Base(name), err)
 		}
@@ -57,6 +61,15 @@ func (p *packs) refresh() error {
 		p.list = append(p.list, f)
 	}
 	return nil
+}
+
+// swap takes in a pack that is new, for one that is to go, if any. That one is
+// closed when nobody reads it any more.
+func (p *packs) swap(old, f *packFile, index string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.have[index] = true
+	p.list = append(slices.DeleteFunc(p.list, func(f *packFile) bool { return f == old }), f)
 }
 
 // The parts of an index, version 2: a magic number with the version, how many
@@ -73,6 +86,11 @@ func openPack(index string) (*packFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newPack(b, strings.TrimSuffix(index, ".idx")+".pack")
+}
+
+// newPack returns the pack in the file data, with its index.
+func newPack(b []byte, data string) (*packFile, error) {
 	if len(b) < firstID+2*len(none) || string(b[:fanout]) != indexMagic {
 		return nil, errors.New("not an index of version 2")
 	}
@@ -80,7 +98,8 @@ func openPack(index string) (*packFile, error) {
 	if len(b) < firstID+f.count*(len(none)+8)+2*len(none) {
 		return nil, errors.New("the index is cut off")
 	}
-	f.data, err = os.Open(strings.TrimSuffix(index, ".idx") + ".pack")
+	var err error
+	f.data, err = os.Open(data)
 	return f, err
 }
 

@@ -173,6 +173,9 @@ func Open(ctx context.Context, o Options) (*Repo, error) {
 	if err != nil && !full(err) { // a damaged pack
 		s, err = openAnew(filepath.Join(o.Dir, "git"))
 	}
+	if err == nil {
+		err = s.tidy(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open repository: prepare the private git directory: %w", err)
 	}

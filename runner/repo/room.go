@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,6 +49,21 @@ func (s *store) sweep() {
 		}
 		return nil
 	})
+}
+
+// tidy makes one pack of many small ones: each fetch and each process has left
+// one, and every object is looked for in all of them.
+func (s *store) tidy(ctx context.Context) error {
+	const many = 50
+	if len(s.packs.list) < many {
+		return nil
+	}
+	// Without git, or with one that is too old for it, it is only slower.
+	if _, err := s.git(ctx, nil, "repack", "--geometric=2", "-d", "-q"); err != nil {
+		return ctx.Err()
+	}
+	s.packs = packs{dir: s.packs.dir, have: map[string]bool{}}
+	return s.packs.refresh()
 }
 
 // openAnew opens the git directory at dir without the objects that are in it, so

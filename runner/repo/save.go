@@ -82,13 +82,14 @@ func (r *Repo) next(tx runner.Transaction) (tips, error) {
 	} else if t.Serial != 1 || t.Prev != "" {
 		return next, fmt.Errorf("there is no state branch, but the state is number %d", t.Serial)
 	}
-	tree, err := r.stateTree(tx)
+	b := &batch{s: r.store}
+	tree, err := r.stateTree(b, tx)
 	if err != nil {
 		return next, err
 	}
 	next.transaction = t
-	next.state, err = r.store.put(plumbing.CommitObject, encodeCommit(tree, parents, r.o.Author, tx.Message, r.o.Now()))
-	return next, err
+	next.state, err = b.put(plumbing.CommitObject, encodeCommit(tree, parents, r.o.Author, tx.Message, r.o.Now()))
+	return next, errors.Join(err, b.done())
 }
 
 // workTip is where the work branch belongs: where it is, or further on.
@@ -132,7 +133,7 @@ func (r *Repo) workOf(state oid) (oid, error) {
 }
 
 // stateTree is the last transaction's tree with tx's files in it.
-func (r *Repo) stateTree(tx runner.Transaction) (oid, error) {
+func (r *Repo) stateTree(b *batch, tx runner.Transaction) (oid, error) {
 	tree := emptyTree
 	if r.last.state != none {
 		c, err := r.store.commit(r.last.state)
@@ -151,13 +152,13 @@ func (r *Repo) stateTree(tx runner.Transaction) (oid, error) {
 		if r.secrets.holds(f.Data) || r.secrets.holds([]byte(f.Name)) {
 			return none, fmt.Errorf("file %s holds a secret of this run and is not pushed", f.Name)
 		}
-		id, err := r.store.put(plumbing.BlobObject, f.Data)
+		id, err := b.put(plumbing.BlobObject, f.Data)
 		if err != nil {
 			return none, err
 		}
 		blobs[f.Name] = id
 	}
-	return r.store.graft(tree, blobs)
+	return b.graft(tree, blobs)
 }
 
 // advance pushes what is still to be pushed of next: everything at once where

@@ -131,8 +131,7 @@ func (r *Repo) snapshot(ctx context.Context, parent string, quick bool) (id oid,
 	if err := r.scan(ctx, s, quick); err != nil {
 		return none, nil, err
 	}
-	const many = 30 // with the trees above them, about a hundred objects
-	b := &batch{s: r.store, many: s.unread() > many}
+	b := &batch{s: r.store}
 	looked := make([]look, len(s.candidates))
 	if err := each(ctx, len(looked), func(i int) (err error) {
 		looked[i], err = r.look(g, b, s.candidates[i])
@@ -352,16 +351,6 @@ func (d *dir) blocked(name string) bool {
 		}
 	}
 	return false
-}
-
-// unread is how many candidates have to be read.
-func (s *scan) unread() (n int) {
-	for _, c := range s.candidates {
-		if c.known == nil {
-			n++
-		}
-	}
-	return n
 }
 
 // clock is the time as the work tree's file system writes it, which may lag

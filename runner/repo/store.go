@@ -23,6 +23,9 @@ type store struct {
 	dir   string
 	packs packs
 	cuts  atomic.Pointer[map[oid]bool] // commits whose parents a shallow remote does not have
+
+	writing sync.Mutex // guards the tail
+	tail    tail
 }
 
 // openStore opens the git directory at dir and creates what is missing in it.
@@ -238,12 +241,14 @@ func (s *store) put(t plumbing.ObjectType, content []byte) (oid, error) {
 	if s.has(id) && id != emptyTree { // which has, even where it is not stored
 		return id, nil
 	}
-	dir, path := s.path(id)
-	return id, replace(dir, path, deflate(header(t, content), content))
+	_, path := s.path(id)
+	return id, replace(path, deflate(header(t, content), content))
 }
 
-// replace writes a file in dir and then gives it its name.
-func replace(dir, path string, z []byte) error {
+// replace writes a file beside the one that it is to be, and then gives it that
+// one's name.
+func replace(path string, b []byte) error {
+	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "tmp_obj_")
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -254,7 +259,7 @@ func replace(dir, path string, z []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(z)
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
