@@ -272,35 +272,12 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 	pulse := &pulse{s: s}
 	for resumed := w.Commit != st.Work; ; resumed = false {
 		if !w.Asked {
-			f, _ := st.Feature(w.Feature)
-			s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
-			claim, purse := Claim{Brief: w.Brief}, s.Config.purse(st)
-			err := purse.Closing()
-			if err == nil {
-				working, rest := pulse.beat(ctx, tidy, st, w)
-				claim, err = s.Agent.Work(working, Task{
-					Feature: st.freed(f), Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Verdict: w.verdict(), Resumed: resumed, Brief: w.Brief, Memory: memory,
-					Purse: purse, Completed: rows(st.completed()), Told: pulse.told,
-				})
-				st = rest(st)
+			var claim Claim
+			var err error
+			if st, claim, err = s.work(ctx, tidy, st, w, Task{Resumed: resumed, Brief: w.Brief, Memory: memory}, pulse); err != nil || claim.GaveUp != "" {
+				return s.unfinished(ctx, tidy, st, w, claim, err)
 			}
-			st = st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes)
-			w.Brief = claim.Brief.Bounded()
-			spent, _ := errors.AsType[*StopError](err)
-			switch {
-			case spent != nil && spent.Reason == FeatureBudget:
-				return s.rollback(tidy, st.exhausted(f.ID, spent.says(), s.Config.FeatureBudget), f.ID)
-			case err != nil:
-				return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", f.ID, w.Attempt, w.Phase, err))
-			case claim.GaveUp == Conflict:
-				return s.conflict(tidy, st, claim.Why)
-			case claim.GaveUp != "":
-				return s.rollback(tidy, st.setAside(f.ID, fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)), f.ID)
-			}
-			w.Asked = true
-			if stopped = claim.Stopped; stopped != "" {
-				s.notify(st, Event{Step: "stuck", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Text: stopped})
-			}
+			w.Brief, w.Asked, stopped = claim.Brief, true, claim.Stopped
 		}
 		snap, err := s.Repo.Snapshot(ctx, st.Work, fmt.Sprintf("%s: attempt %d, %s", w.Feature, w.Attempt, w.Phase))
 		if err != nil {
@@ -333,6 +310,42 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			}
 		}
 	}
+}
+
+// work asks the agent to do its part of a phase. Its claim is data: it is told,
+// charged, and the gates decide.
+func (s *Session) work(ctx, tidy context.Context, st State, w Wip, t Task, pulse *pulse) (State, Claim, error) {
+	f, _ := st.Feature(w.Feature)
+	s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs})
+	t.Feature, t.Attempt, t.Phase, t.Repair, t.Verdict = st.freed(f), w.Attempt, w.Phase, w.Repairs, w.verdict()
+	t.Purse, t.Completed, t.Told = s.Config.purse(st), rows(st.completed()), pulse.told
+	claim := Claim{Brief: w.Brief}
+	err := t.Purse.Closing()
+	if err == nil {
+		working, rest := pulse.beat(ctx, tidy, st, w)
+		claim, err = s.Agent.Work(working, t)
+		st = rest(st)
+	}
+	claim.Brief = claim.Brief.Bounded()
+	if err == nil && claim.GaveUp == "" && claim.Stopped != "" {
+		s.notify(st, Event{Step: "stuck", Feature: f.ID, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Text: claim.Stopped})
+	}
+	return st.charged(f.ID, claim.Usage).filled(claim.Context).noted(f.ID, claim.Notes), claim, err
+}
+
+// unfinished ends an attempt at which the agent could not work on, or gave up.
+func (s *Session) unfinished(ctx, tidy context.Context, st State, w Wip, claim Claim, err error) (State, error) {
+	spent, _ := errors.AsType[*StopError](err)
+	switch {
+	case spent != nil && spent.Reason == FeatureBudget:
+		return s.rollback(tidy, st.exhausted(w.Feature, spent.says(), s.Config.FeatureBudget), w.Feature)
+	case err != nil:
+		w.Brief = claim.Brief
+		return s.interrupted(ctx, tidy, st, w, fmt.Errorf("%s, attempt %d, %s: %w", w.Feature, w.Attempt, w.Phase, err))
+	case claim.GaveUp == Conflict:
+		return s.conflict(tidy, st, claim.Why)
+	}
+	return s.rollback(tidy, st.setAside(w.Feature, fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)), w.Feature)
 }
 
 // judge asks the gates for a verdict on exactly this snapshot, and once more if
