@@ -14,6 +14,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner"
 	"github.com/autonomous-loop/autonomous-loop/runner/browser"
 	"github.com/autonomous-loop/autonomous-loop/runner/doctor"
+	"github.com/autonomous-loop/autonomous-loop/runner/forge"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 )
 
@@ -51,6 +52,11 @@ func diagnose(ctx context.Context, env environment, f *flags) error {
 	}
 	if o.Forge, err = lookedAt(env, f.repo, p, c); err != nil {
 		return errors.Join(usage(err), s.Close())
+	}
+	if hub, ok := o.Forge.(*forge.Hub); ok {
+		o.Probes = append(o.Probes, doctor.Probe{Check: "rules", Mend: "exclude the loop's branches from the ruleset, or put the app whose token the loop uses on its bypass list", Look: func(ctx context.Context) (string, error) {
+			return "no ruleset is in the way of what the loop pushes", barring(ctx, hub, c, o.Found)
+		}})
 	}
 	res, err := doctor.Run(ctx, o)
 	if err = errors.Join(err, s.Close()); err != nil {

@@ -54,6 +54,12 @@ func playScripts(t *testing.T, dir string) {
 			"truncated-script": hubDo((*hub).truncatedScript),
 			"leaky-script":     hubDo((*hub).leakyScript),
 			"push-protection":  hubDo((*hub).pushProtection),
+			"refuses-file":     hubDo((*hub).refusesFile),
+			"heal":             hubDo(func(h *hub, _ *testscript.TestScript, _ []string) { h.Heal() }),
+			"rescue":           hubDo((*hub).rescue),
+			"rule":             hubDo((*hub).rule),
+			"no-rules":         hubDo((*hub).noRules),
+			"beside-script":    hubDo((*hub).besideScript),
 			"fault":            hubDo((*hub).fault),
 			"long-script":      hubDo((*hub).longScript),
 			"begun-anew":       hubDo((*hub).begunAnew),
@@ -379,13 +385,102 @@ done
 	ts.Check(os.WriteFile(filepath.Join(h.Dir(repoName), "hooks", "update"), []byte(script), 0o755))
 }
 
-// fault MATCH STATUS TIMES: requests that match are answered with STATUS.
+// refuses-file NAME WORD LINE...: GitHub refuses a commit in which the file holds
+// WORD, in these lines.
+func (h *hub) refusesFile(ts *testscript.TestScript, args []string) {
+	hook := filepath.Join(h.Dir(repoName), "hooks", "update")
+	script, err := os.ReadFile(hook)
+	if err != nil {
+		script = []byte("#!/bin/sh\n")
+	}
+	script = fmt.Appendf(script, `for commit in $(git rev-list "$3" --not --all); do
+	if git show "$commit:%s" 2>/dev/null | grep -q %s; then
+		cat <<'END'
+%s
+END
+		exit 1
+	fi
+done
+`, args[0], args[1], strings.Join(args[2:], "\n"))
+	ts.Check(os.WriteFile(hook, script, 0o755))
+}
+
+// rule TYPE BRANCHES RULESET BYPASS: the repository has a rule, and obeys that of
+// signed commits.
+func (h *hub) rule(ts *testscript.TestScript, args []string) {
+	h.AddRule(repoName, fakegithub.Rule{Type: args[0], Branches: args[1], Ruleset: args[2], Bypass: args[3]})
+	if args[0] != "required_signatures" {
+		return
+	}
+	script := `#!/bin/sh
+case $1 in refs/heads/` + args[1] + `) ;; *) exit 0 ;; esac
+for commit in $(git rev-list "$3" --not --all); do
+	if ! git cat-file commit "$commit" | grep -q '^gpgsig '; then
+		echo "error: GH013: Repository rule violations found for $1."
+		echo "- Commits must have verified signatures."
+		exit 1
+	fi
+done
+`
+	ts.Check(os.WriteFile(filepath.Join(h.Dir(repoName), "hooks", "update"), []byte(script), 0o755))
+}
+
+// no-rules: a person has taken the rules back.
+func (h *hub) noRules(ts *testscript.TestScript, _ []string) {
+	h.DropRules(repoName)
+	ts.Check(os.Remove(filepath.Join(h.Dir(repoName), "hooks", "update")))
+}
+
+// beside-script NAME WORD...: the first attempt at the first feature leaves each
+// file NAME with WORD in it, and does else what it should.
+func (h *hub) besideScript(ts *testscript.TestScript, args []string) {
+	script := ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:"))
+	const first = "-- greet-001/1/implement/1 read_file page.js --\n"
+	more := ""
+	for pair := range slices.Chunk(args, 2) {
+		more += fmt.Sprintf("-- greet-001/1/implement/1 write_file %s --\n%s\n", pair[0], pair[1])
+	}
+	if !strings.Contains(script, first) {
+		ts.Fatalf("the script has no %q", first)
+	}
+	file := filepath.Join(h.work, "beside.txtar")
+	ts.Check(os.WriteFile(file, []byte(strings.Replace(script, first, first+more, 1)), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// rescue N: a person does what RESCUE.md in the nth artifact says, in a clone.
+func (h *hub) rescue(ts *testscript.TestScript, args []string) {
+	clone := filepath.Join(h.work, "rescued")
+	h.gitOut(ts, "clone", "-q", h.Dir(repoName), clone)
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	file := filepath.Join(h.work, "rescue.zip")
+	ts.Check(os.WriteFile(file, h.Artifacts()[n-1].Data, 0o644))
+	if out, err := exec.Command("unzip", "-d", clone, file).CombinedOutput(); err != nil {
+		ts.Fatalf("unzip: %v: %s", err, out)
+	}
+	for line := range strings.Lines(ts.ReadFile(filepath.Join(clone, "RESCUE.md"))) {
+		if command, ok := strings.CutPrefix(line, "    git "); ok {
+			if out, err := exec.Command("sh", "-ec", "cd '"+clone+"' && git "+command).CombinedOutput(); err != nil {
+				ts.Fatalf("%s: %v: %s", command, err, out)
+			}
+		}
+	}
+}
+
+// fault MATCH STATUS TIMES BODY [SKIP]: requests that match are answered with
+// STATUS, after SKIP that are not.
 func (h *hub) fault(ts *testscript.TestScript, args []string) {
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	times, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	h.Fail(fakegithub.Fault{Match: args[0], Status: status, Times: times, Body: args[3]})
+	f := fakegithub.Fault{Match: args[0], Status: status, Times: times, Body: args[3]}
+	if len(args) > 4 {
+		f.Skip, err = strconv.Atoi(args[4])
+		ts.Check(err)
+	}
+	h.Fail(f)
 }
 
 // refs FILE: the repository has the refs that FILE lists.

@@ -49,8 +49,8 @@ func (s *session) models(ctx context.Context, env environment, c config, trigger
 	if names := all.build.Unpriced(); len(names) > 0 && c.Script == "" {
 		log(fmt.Sprintf("the price of %s is not known, so that a high guess is charged to the budget; the input prices gives it", strings.Join(names, ", ")))
 	}
-	if now.Before(known.Until) {
-		return all, nil, nil
+	if s.barred != nil || now.Before(known.Until) {
+		return all, s.barred, nil
 	}
 	if err := all.build.Probe(ctx); err != nil {
 		if _, limit := errors.AsType[*runner.StopError](err); limit {

@@ -63,6 +63,8 @@ type session struct {
 	close []func() error
 	rung  string
 
+	barred error // why the forge would refuse what the loop pushes: no model is asked then
+
 	cacheKey  string // of all that the loop asks
 	endpoints []runner.Endpoint
 }
@@ -196,6 +198,11 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	}
 	warm(ctx, box, r, p.seeds, notify, env.now)
 	s.cacheKey = runner.Hash([]byte(p.remote + " " + c.Loop))[:32]
+	f, err := p.forge(c, found.Base.Branch)
+	if err != nil {
+		return nil, err
+	}
+	s.barred = barred(ctx, f, c, found)
 	models, down, err := s.models(ctx, env, c, p.trigger, found, notify)
 	if err != nil {
 		return nil, err
@@ -225,10 +232,6 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 	asking := spec.options(c, client)
 	asking.Price = client.Price
 	planner, err := plan.Open(asking)
-	if err != nil {
-		return nil, err
-	}
-	f, err := p.forge(c, found.Base.Branch)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +266,31 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		},
 	}
 	return s, nil
+}
+
+// barred is why the forge would refuse what the loop pushes, as far as it says so
+// before. What cannot be asked is in nobody's way.
+func barred(ctx context.Context, f runner.Forge, c config, found runner.Found) error {
+	hub, ok := f.(*forge.Hub)
+	if !ok {
+		return nil
+	}
+	if stop, ok := errors.AsType[*runner.StopError](barring(ctx, hub, c, found)); ok {
+		return stop
+	}
+	return nil
+}
+
+func barring(ctx context.Context, hub *forge.Hub, c config, found runner.Found) error {
+	name := func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
+	var there []string
+	if found.State != nil {
+		there = append(there, name(c.StateBranch))
+	}
+	if found.Work != "" {
+		there = append(there, name(c.workBranch()))
+	}
+	return hub.Barred(ctx, name(c.StateBranch), name(c.workBranch()), there)
 }
 
 // openMemory opens what the loop in r has learned.

@@ -228,6 +228,8 @@ func (s *Server) routes() {
 	api("GET /user", s.whoami)
 	api("GET "+repo, s.getRepo)
 	api("GET "+repo+"/collaborators/{user}/permission", s.getPermission)
+	api("GET "+repo+"/rules/branches/{branch}", s.branchRules)
+	api("GET "+repo+"/rulesets/{id}", s.getRuleset)
 	api("GET "+repo+"/pulls", s.listPulls)
 	api("POST "+repo+"/pulls", s.createPull)
 	api("GET "+repo+"/pulls/{number}", s.getPull)

@@ -26,6 +26,7 @@ type repo struct {
 	flows    map[string]int64 // workflow path -> id
 	labels   []label
 	archived bool
+	rules    []Rule
 	git      func(args ...string) (string, error)
 }
 

@@ -26,6 +26,9 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}": {"get"},
 	"/repos/{owner}/{repo}/collaborators/{username}/permission": {"get"},
 
+	"/repos/{owner}/{repo}/rules/branches/{branch}": {"get"},
+	"/repos/{owner}/{repo}/rulesets/{ruleset_id}":   {"get"},
+
 	"/repos/{owner}/{repo}/pulls":               {"get", "post"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}": {"get", "patch"},
 
