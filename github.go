@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -292,7 +293,28 @@ func (j *job) session(ctx context.Context, env environment, c config, p place) (
 		return seen(o), nil
 	}
 	res, err := s.Run(ctx)
-	return res, errors.Join(err, s.Close())
+	return res, errors.Join(j.keep(err), s.Close())
+}
+
+// keep leaves what a session could neither save nor upload in the workspace, which
+// a later step of the job can take from there.
+func (j *job) keep(err error) error {
+	unsaved, ok := errors.AsType[*runner.UnsavedError](err)
+	at := j.getenv("GITHUB_WORKSPACE")
+	if !ok || at == "" {
+		return err
+	}
+	dir := filepath.Join(at, fmt.Sprintf("autonomous-loop-rescue-%d-%d", j.run.ID, j.run.Attempt))
+	kept := os.Mkdir(dir, 0o755) //nolint:gosec // for the job's next steps to read
+	for _, f := range unsaved.Files {
+		if kept == nil {
+			kept = writeNew(filepath.Join(dir, f.Name), f.Data)
+		}
+	}
+	if kept != nil {
+		return errors.Join(err, kept)
+	}
+	return fmt.Errorf("%w. What this session could not save is in the workspace, in %s, until the runner clears that away: RESCUE.md in it says how to push it by hand", err, filepath.Base(dir))
 }
 
 // most is what a session may take of a job's time: what was asked for, but no

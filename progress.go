@@ -99,6 +99,8 @@ func sentence(e runner.Event) string {
 		return fmt.Sprintf("%s: %s", e.Feature, e.Text)
 	case "left-out":
 		return fmt.Sprintf("%s: left out of the commit: %s", e.Feature, e.Text)
+	case "refused":
+		return fmt.Sprintf("%s: the remote does not take %s", e.Feature, e.Text)
 	case "verdict":
 		if e.Text == "" || e.Outcome == runner.Verified || e.Outcome == runner.Red {
 			return fmt.Sprintf("%s: %s", e.Feature, e.Outcome)

@@ -8,7 +8,7 @@ import "time"
 type Event struct {
 	Time    time.Time `json:"time"`
 	Session int       `json:"session"`
-	Step    string    `json:"step"` // initialize, blind, merge, taken, beside, plan, planned, checkpoint, thrift, phase, stuck, left-out, verdict, complete, demoted, rollback, request, continue, wait, stop
+	Step    string    `json:"step"` // initialize, blind, merge, taken, beside, plan, planned, checkpoint, thrift, phase, stuck, left-out, refused, verdict, complete, demoted, rollback, request, continue, wait, stop
 	Feature string    `json:"feature,omitempty"`
 	Attempt int       `json:"attempt,omitempty"`
 	Phase   Phase     `json:"phase,omitempty"`

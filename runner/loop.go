@@ -268,7 +268,7 @@ func (s *Session) checkpoint(ctx context.Context, st State, f Feature) (State, e
 // is not looked at.
 func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 	w := *st.Wip
-	stopped, memory := "", s.recall(ctx, st, w.Feature)
+	stopped, memory, strips := "", s.recall(ctx, st, w.Feature), 0
 	pulse := &pulse{s: s}
 	for resumed := w.Commit != st.Work; ; resumed = false {
 		if !w.Asked {
@@ -288,27 +288,40 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 		if err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
 		}
-		st = st.charged(w.Feature, v.Usage).judged(w.Feature, v)
+		st = st.charged(w.Feature, v.Usage)
+		before := st // the verdict, in case the remote does not take what was judged
+		st = st.judged(w.Feature, v)
 		s.notify(st, Event{Step: "verdict", Feature: w.Feature, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Outcome: v.Outcome, Text: v.Reason})
 		if len(v.Broken) > 0 {
 			return s.demote(tidy, st, v.Broken)
 		}
 		if v.Outcome == Verified || v.Outcome == Already {
-			return s.keep(tidy, st, snap, v, w.Brief)
+			kept, err := s.keep(tidy, st, snap, v, w.Brief)
+			if s.stripped(before, w, err, &strips) {
+				st = before
+				continue
+			}
+			return kept, err
 		}
 		next := follows(w.Phase, v, s.Config.RepairsPerAttempt-w.Repairs)
 		if next == "" {
 			return s.rollback(tidy, st.failed(w.Feature, strings.TrimSpace(v.Reason+" "+stopped), s.Config.AttemptsPerFeature), w.Feature)
 		}
-		w = w.then(next, v, snap.Commit)
-		st = st.advanced(w, s.Now())
+		further := w.then(next, v, snap.Commit)
+		st = st.advanced(further, s.Now())
 		// The tests that were seen red are what later ones are held against, by
 		// whatever session: they are always saved.
 		if s.Config.AutoCheckpoint || v.Outcome == Red {
-			if st, err = s.save(tidy, st, fmt.Sprintf("%s: attempt %d comes to %s", w.Feature, w.Attempt, w.Phase)); err != nil {
+			st, err = s.save(tidy, st, fmt.Sprintf("%s: attempt %d comes to %s", w.Feature, w.Attempt, further.Phase))
+			if s.stripped(before, w, err, &strips) {
+				st = before
+				continue
+			}
+			if err != nil {
 				return st, err
 			}
 		}
+		w = further
 	}
 }
 
@@ -476,15 +489,11 @@ func (s *Session) complete(ctx context.Context, st State, err error) (LoopResult
 	}
 	end, why = s.yielded(end, why)
 	st = st.obeyed(err).ended(end, why, s.Now()).held(err).calling()
-	st, files := s.handing(st, end.Decision)
-	files = append(files, s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})...)
-	message := fmt.Sprintf("end session %d", st.Spent.Sessions)
-	st, err = s.save(ctx, st, message, files...)
-	if no, refused := errors.AsType[*RefusedError](err); refused {
-		st, err = s.save(ctx, s.without(st, no).ended(end, why, s.Now()), message, files...)
-	}
+	lesson := s.learn(ctx, st, Lesson{What: fmt.Sprintf("Session %d completed %d features and ended: %s", st.Spent.Sessions, st.completedNow(), why)})
+	st, files, err := s.last(ctx, st, end, why, lesson...)
 	if err != nil {
-		return st.Result(end.Decision), errors.Join(failure, err)
+		res, err := s.unsaved(ctx, st, err)
+		return res, errors.Join(failure, err)
 	}
 	st, res, err := s.report(ctx, st, end.Decision, files...)
 	if err == nil && end.Decision == Continue && s.Config.Mode == RunMode && !s.cancelled() {

@@ -88,6 +88,8 @@ var spaces = []namedSpace{
 	{"a person stops it", space{features: 2, attempts: 1, perSession: 1, halts: 2, outcomes: 1}},
 	{"a person stops it, and a crash", space{features: 1, attempts: 1, perSession: 1, halts: 1, crashes: 1, outcomes: 1}},
 	{"a transaction cannot be saved", space{features: 2, attempts: 2, perSession: 1, refused: 1, outcomes: 1, testFirst: true}},
+	{"the remote refuses work", space{features: 1, attempts: 1, perSession: 1, strips: 2, outcomes: 1, testFirst: true}},
+	{"the remote refuses work that is interrupted", space{features: 1, attempts: 1, perSession: 1, strips: 1, stops: 1, outcomes: 5}},
 	{"people commit", space{features: 2, attempts: 1, perSession: 1, people: 2, outcomes: 1}},
 	{"people commit under work in progress", space{features: 1, attempts: 1, perSession: 1, people: 1, bases: 1, stops: 1, outcomes: 5, testFirst: true}},
 	{"people commit, and a crash", space{features: 2, attempts: 1, perSession: 2, people: 1, crashes: 1, outcomes: 1}},
@@ -100,7 +102,7 @@ var spaces = []namedSpace{
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, strips: s.strips, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
 	w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 	w.remote.base = "base"
 	w.remote.rotten = map[string]bool{}

@@ -27,6 +27,7 @@ type world struct {
 	changes int // of the spec, still allowed
 	unclear int // sessions that may still find the spec unclear
 	refused int // transactions that may still fail to be saved, and are not
+	strips  int // transactions with work that the remote may still refuse
 	halts   int // times that a person may still stop the loop
 	people  int // commits that people may still make on the work branch
 	bases   int // commits that may still come to the base branch
@@ -91,6 +92,7 @@ type space struct {
 	features, attempts, repairs, perSession int
 	crashes, rivals, stops, rots            int
 	changes, unclear, halts, refused        int
+	strips                                  int
 	people, bases                           int // 2 of the first: they may break something, of the second: conflict
 	outcomes                                int // of a phase of work, see Work
 	judgements                              int // 2: the gates may be inconclusive
@@ -143,6 +145,18 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	if w.refused > 0 && w.c.Bool() {
 		w.refused--
 		return errors.New("the remote is down")
+	}
+	if now := w.remote.truth.Wip; w.strips > 0 && now != nil && !w.remote.codes[tx.Code] && w.c.Bool() {
+		w.strips--
+		no := &RefusedError{Err: errors.New("the remote refuses it")}
+		if w.c.Bool() { // and says what of it
+			no.Paths = []string{"big.bin"}
+			if w.c.Bool() { // on which the feature hung
+				w.tree = maps.Clone(w.tree)
+				w.tree[now.Feature] = "wrong"
+			}
+		}
+		return no
 	}
 	if w.remote.moves != w.seen {
 		return &MovedError{Want: fmt.Sprint(w.seen), Have: fmt.Sprint(w.remote.moves)}

@@ -18,6 +18,8 @@ import (
 const (
 	notWorkflows = "the job's token cannot push workflows"
 	notModules   = "submodules are the owner's to change"
+	notAllowed   = "the remote refused it, by a rule of the repository"
+	notAccepted  = "the remote refused it"
 )
 
 // mostOffered is the size of a file, in bytes, over which it is not offered.
@@ -42,7 +44,7 @@ func (r *Repo) offer(ctx context.Context, tree oid, left []string) ([]byte, erro
 		path, why := leftOut(l)
 		deleted := strings.HasPrefix(why, "deleted; ")
 		switch strings.TrimPrefix(why, "deleted; ") {
-		case notWorkflows, notModules:
+		case notWorkflows, notModules, notAllowed, notAccepted:
 		default:
 			continue
 		}

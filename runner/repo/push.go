@@ -14,8 +14,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-
-	"github.com/autonomous-loop/autonomous-loop/runner"
 )
 
 // An update moves a ref from one commit to another. The old id is part of the
@@ -53,54 +51,57 @@ func (p *pushing) atomic() bool { return p.caps.Supports(capability.Atomic) }
 
 // A refusal is the remote's no to a push, in its own words and with what a
 // person can do about it.
-type refusal struct{ text string }
+type refusal struct {
+	text string
+	said string // the same, as the remote wrote it
+	kind advice
+}
 
 func (e *refusal) Error() string { return e.text }
 
 // Refused says that the remote said no, and changed nothing.
 func (e *refusal) Refused() bool { return true }
 
-// advice says what to do about refusals that are known by their words. Some are
-// about what was to be pushed, so that another attempt may do better.
-var advice = []struct {
+// An advice says what to do about a refusal that is known by its words.
+type advice struct {
 	words []string // one of them, in small letters
 	text  string
-	work  bool
-}{
-	{[]string{"push protection", "cannot contain secrets"}, "a secret was in what was to be pushed, and is not in the repository; the model's provider may have seen it: take it back where it was issued", true},
-	{[]string{"gh001", "file size limit", "large files detected"}, "a file is too large, and is not in the repository", true},
-	{[]string{"file path", "restricted path", "path length"}, "a rule of the repository forbids a path, and it is not in the repository", true},
-	{[]string{"verified signature", "must be signed"}, "a rule asks for signed commits, which those of the loop are not: " + exempt + "it", false},
-	{[]string{"without `workflows` permission"}, "the job's token may not change workflows: merge that change by hand", false},
-	{[]string{"gh006", "protected branch"}, "the branch is protected: " + exempt + "the protection", false},
-	{[]string{"gh013", "repository rule violations"}, "a rule of the repository forbids it: " + exempt + "the ruleset", false},
-	{[]string{"quota"}, "the repository is full: take out of it what is large, or ask for more room", false},
+	work  bool   // it is about what was to be pushed, so that another attempt may do better
+	left  string // why a path that it names is left out from now on; "": it is about no path
 }
+
+var advices = []advice{
+	{[]string{"push protection", "cannot contain secrets"}, "a secret was in what was to be pushed, and is not in the repository; the model's provider may have seen it: take it back where it was issued", true, notSecrets},
+	{[]string{"gh001", "file size limit", "large files detected"}, "a file is too large, and is not in the repository", true, notLarge},
+	{[]string{"file path", "restricted path", "path length", "file extension"}, "a rule of the repository forbids a path, and it is not in the repository", true, notAllowed},
+	{[]string{"verified signature", "must be signed"}, "a rule asks for signed commits, which those of the loop are not: " + exempt + "it", false, ""},
+	{[]string{"create or update workflow"}, "the job's token may not change workflows: merge that change by hand", false, notWorkflows},
+	{[]string{"gh006", "protected branch"}, "the branch is protected: " + exempt + "the protection", false, ""},
+	{[]string{"gh013", "repository rule violations"}, "a rule of the repository forbids it: " + exempt + "the ruleset", false, notAllowed},
+	{[]string{"quota"}, "the repository is full: take out of it what is large, or ask for more room", false, ""},
+}
+
+// unknown is what a repository's own hook says, for instance.
+var unknown = advice{left: notAccepted}
 
 const exempt = "exempt autonomous-loop/** and autonomous-loop-state/** from "
 
 // advised is a refusal with what can be done about it.
-func advised(text string) error {
-	small := strings.ToLower(text)
-	for _, a := range advice {
-		if !slices.ContainsFunc(a.words, func(w string) bool { return strings.Contains(small, w) }) {
-			continue
+func advised(text, said string) *refusal {
+	small := strings.ToLower(said)
+	for _, a := range advices {
+		if slices.ContainsFunc(a.words, func(w string) bool { return strings.Contains(small, w) }) {
+			return &refusal{text + "; " + a.text, said, a}
 		}
-		err := &refusal{text + "; " + a.text}
-		if a.work {
-			return &runner.RefusedError{Err: err}
-		}
-		return err
 	}
-	return &refusal{text}
+	return &refusal{text, said, unknown}
 }
 
 // errUnknown says that the answer was lost: the push may have been done.
 var errUnknown = errors.New("no answer")
 
 // send sends exactly these objects with these updates. The error is a
-// [*refusal] if the remote said no, in a [*runner.RefusedError] if that was for
-// what is in them; after any other error the updates may have
+// [*refusal] if the remote said no; after any other error the updates may have
 // been made or not.
 func (p *pushing) send(ctx context.Context, updates []update, objs []packed) error {
 	req := packp.NewReferenceUpdateRequestFromCapabilities(p.caps)
@@ -134,8 +135,8 @@ func (p *pushing) close() {
 }
 
 // refused puts a refusal into words: what became of each ref, then what the
-// remote said besides.
-func (m *remote) refused(report *packp.ReportStatus, said string) string {
+// remote said besides. The second result is the same as the remote wrote it.
+func (m *remote) refused(report *packp.ReportStatus, said string) (text, raw string) {
 	var why []string
 	if report.UnpackStatus != "ok" {
 		why = append(why, report.UnpackStatus)
@@ -151,11 +152,12 @@ func (m *remote) refused(report *packp.ReportStatus, said string) string {
 			why = append(why, fmt.Sprintf("%s: %s", s.ReferenceName, s.Status))
 		}
 	}
-	text := "the remote refused it: " + m.clean(strings.Join(why, "; "))
+	raw = strings.Join(append(slices.Clone(why), said), "\n")
+	text = "the remote refused it: " + m.clean(strings.Join(why, "; "))
 	if said = m.clean(said); said != "" {
 		text += " (" + said + ")"
 	}
-	return text
+	return text, raw
 }
 
 // look asks where a ref is, also after ctx has ended: whether a push was done

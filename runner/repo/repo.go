@@ -134,10 +134,13 @@ type Repo struct {
 	watch *watch     // nil: none yet; it belongs to the index
 	laid  string     // the commit that the work tree was laid at
 
+	barred map[change]string // what the remote has refused, and why it is left out
+
 	branches sync.Mutex // guards what follows
 	last     tips
 	loaded   bool
-	lost     oid // a transaction that was not saved, because somebody else moved the state branch
+	lost     oid  // a transaction that was not saved
+	late     bool // it still fits on the branches as they were last seen; else somebody else moved the state branch
 }
 
 // Tips are the branches where they were last seen, or put by this Repo.

@@ -32,6 +32,9 @@ func (r *Repo) Rescue(ctx context.Context) ([]runner.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack the loop's commits: %w", err)
 	}
+	if r.late {
+		return []runner.File{{Name: "loop.bundle", Data: bundle}, {Name: "RESCUE.md", Data: lateText(tips)}}, nil
+	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# What the loop had made\n\n`loop.bundle` holds its branches as they should be:\n\n")
 	for _, t := range tips {
@@ -44,6 +47,20 @@ func (r *Repo) Rescue(ctx context.Context) ([]runner.File, error) {
 	}
 	fmt.Fprintf(&text, "\nThe loop itself never overwrites a branch. It goes on when you start it.\n")
 	return []runner.File{{Name: "loop.bundle", Data: bundle}, {Name: "RESCUE.md", Data: text.Bytes()}}, nil
+}
+
+// lateText says how to push what a session could not.
+func lateText(tips []update) []byte {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "# What a session could not save\n\nThe remote did not take its last transaction. `loop.bundle` holds that, with the unfinished work that it speaks of:\n\n")
+	push := "git push --atomic origin"
+	for _, t := range tips {
+		fmt.Fprintf(&text, "- `%s` at %s\n", t.ref, t.new)
+		push += fmt.Sprintf(" %s:%s", t.new, t.ref)
+	}
+	fmt.Fprintf(&text, "\nIn a clone of the repository:\n\n    git fetch loop.bundle '+refs/heads/*:refs/rescue/*'\n    %s\n", push)
+	fmt.Fprintf(&text, "\nThen start the loop: it goes on from there. A push that git calls no fast-forward is too late, a session has gone on\nwithout it meanwhile: leave the branches as they are, and take what you want of the work from `refs/rescue/`.\n")
+	return text.Bytes()
 }
 
 // ownState is the last transaction that the loop made: the one that could not be

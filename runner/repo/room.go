@@ -15,11 +15,20 @@ import (
 func (r *Repo) roomy(do func() error) error {
 	err := do()
 	if !full(err) {
-		return err
+		return r.ailing(err)
 	}
 	r.store.sweep()
 	if err = do(); full(err) {
 		return fmt.Errorf("%w; %s", err, left(r.o.Dir))
+	}
+	return r.ailing(err)
+}
+
+// ailing is err with what to do about a disk that fails, or that the kernel has
+// made read-only because it does.
+func (r *Repo) ailing(err error) error {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) || err != nil && strings.Contains(err.Error(), "Read-only file system") {
+		return fmt.Errorf("%w; the disk of %s fails, or was made read-only: see the machine's log, or use another runner, then start the loop again: it goes on from what was saved", err, r.o.Dir)
 	}
 	return err
 }

@@ -36,14 +36,26 @@ func (r *Repo) Save(ctx context.Context, tx runner.Transaction) error {
 			aside, next.work = work, r.last.work
 			continue
 		}
-		if _, moved := errors.AsType[*runner.MovedError](err); moved {
-			r.lost = next.state
+		if no, ok := errors.AsType[*refusal](err); ok {
+			err = r.bar(ctx, tx.Code, no)
 		}
+		r.lose(next.state, err)
 		if err != nil {
-			return fmt.Errorf("save transaction %d: %w", next.transaction.Serial, err)
+			return fmt.Errorf("save transaction %d: %w", next.transaction.Serial, r.ailing(err))
 		}
 	}
 	return aside
+}
+
+// lose remembers, for Rescue, a transaction that was not saved because of err; but
+// not one that was refused for what is in it.
+func (r *Repo) lose(state oid, err error) {
+	_, moved := errors.AsType[*runner.MovedError](err)
+	_, refused := errors.AsType[*runner.RefusedError](err)
+	r.lost, r.late = none, false
+	if err != nil && !refused {
+		r.lost, r.late = state, !moved
+	}
 }
 
 func (t tips) has(next tips) bool { return t.state == next.state && t.work == next.work }

@@ -380,6 +380,72 @@ func TestRescue(t *testing.T) {
 	}
 }
 
+// TestRescueOfWhatWasNotSaved has the remote away as a session saves, pushes what
+// it could not by the words of the bundle, and goes on from there.
+func TestRescueOfWhatWasNotSaved(t *testing.T) {
+	t.Parallel()
+	dir := bare(t, map[string]string{"README.md": "hello\n"})
+	s := serve(t, dir)
+	a := &account{}
+	r, l := started(t, s.url, withAuth, a.patient)
+	tip := git(t, dir, "rev-parse", workRef)
+	done := work(t, r, tip, "c.js", "2\n")
+	wip := work(t, r, done, "d.js", "half\n")
+	s.on(status(http.StatusServiceUnavailable, "Unicorn!"))
+	tx := l.next(wip, done)
+	if err := r.Save(t.Context(), tx); err == nil {
+		t.Fatal("it was saved")
+	}
+	files, err := r.Rescue(t.Context())
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	clone := t.TempDir()
+	git(t, "", "clone", "-q", dir, clone)
+	for _, f := range files {
+		must(t, os.WriteFile(filepath.Join(clone, f.Name), f.Data, 0o600))
+	}
+	obey := func() (out string, err error) {
+		for line := range strings.Lines(string(files[1].Data)) {
+			if command, ok := strings.CutPrefix(line, "    git "); ok && err == nil {
+				out, err = gitErr(clone, nil, strings.Fields(strings.ReplaceAll(command, "'", ""))...)
+			}
+		}
+		return out, err
+	}
+	if out, err := obey(); err != nil {
+		t.Fatal(out)
+	}
+	if got := git(t, dir, "rev-parse", workRef, stateRef+"^2"); got != done+"\n"+wip {
+		t.Errorf("the branches are at %s, want %s %s", got, done, wip)
+	}
+	s.on(nil)
+	next := open(t, s.url, withAuth)
+	f := load(t, next)
+	if f.Chain != nil || f.Foreign || f.Ahead {
+		t.Errorf("%+v", f)
+	}
+	begin(f).save(t, next, "", "")
+	before := tipsOf(t, dir)
+	if out, err := obey(); err == nil || tipsOf(t, dir) != before {
+		t.Errorf("a bundle that is too late was pushed: %s", out)
+	}
+
+	// What was saved after all is nothing to rescue, nor what was refused for what
+	// is in it.
+	r = next
+	hook(t, dir, "pre-receive", `echo "Push cannot contain secrets" >&2; exit 1`)
+	l = begin(load(t, r))
+	c := work(t, r, done, "e.js", "3\n")
+	if err := r.Save(t.Context(), l.next(c, c)); err == nil {
+		t.Error("it was saved")
+	}
+	must(t, os.Remove(filepath.Join(dir, "hooks", "pre-receive")))
+	if r.lost != none {
+		t.Error("what was refused is kept for a bundle")
+	}
+}
+
 func TestWhoseTheWorkBranchIs(t *testing.T) {
 	t.Parallel()
 	dir := bare(t, map[string]string{"README.md": "hello\n"})

@@ -245,7 +245,7 @@ type look struct {
 func (r *Repo) look(g *ground, b *batch, c candidate) (look, error) {
 	p := c.d.join(c.name)
 	if k := c.known; k != nil && r.store.has(k.seen.id) {
-		return look{seen: k.seen, stamp: k.stamp, plain: true, known: true, left: c.refused(k.seen)}, nil
+		return look{seen: k.seen, stamp: k.stamp, plain: true, known: true, left: r.refused(c, k.seen)}, nil
 	}
 	if c.stamp.size > largest {
 		return look{left: fmt.Sprintf("%d MB; files over %d MB cannot be pushed", c.stamp.size>>20, largest>>20)}, nil
@@ -275,7 +275,7 @@ func (r *Repo) look(g *ground, b *batch, c candidate) (look, error) {
 	if l.seen == c.base {
 		return l, nil
 	}
-	l.left = c.refused(l.seen)
+	l.left = r.refused(c, l.seen)
 	if l.left == "" && l.seen.mode == modeLink && leaves(p, string(content)) {
 		l.left = "the link leads out of the tree"
 	}
@@ -291,14 +291,15 @@ func (r *Repo) look(g *ground, b *batch, c candidate) (look, error) {
 }
 
 // refused says why a change may not be made whatever it is, "" if it may.
-func (c candidate) refused(seen thing) string {
+func (r *Repo) refused(c candidate, seen thing) string {
 	switch {
 	case seen == c.base:
 		return ""
 	case c.base.mode == modeSub:
 		return "a submodule's commit stays as it is recorded"
 	}
-	return owned(c.d.join(c.name))
+	p := c.d.join(c.name)
+	return cmp.Or(owned(p), r.barred[change{p, seen}])
 }
 
 // before returns a function that returns the content recorded for a candidate.
