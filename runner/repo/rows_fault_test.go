@@ -303,6 +303,54 @@ func TestStaleLocks(t *testing.T) {
 	a.check(t, "T10", err)
 }
 
+// TestLockThatAKilledGitLeft has the lock of a branch in a repository on disk: one
+// that git has just taken is waited for, and never taken away as long as it is
+// young; one that nobody holds any more is.
+func TestLockThatAKilledGitLeft(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		id     string
+		ref    string
+		age    time.Duration
+		during func(lock string, waits int) // a pause
+		stays  bool
+	}{
+		{id: "T10b", ref: stateRef, age: time.Minute},
+		{id: "T10b", ref: workRef, age: time.Minute},
+		{id: "T10c", ref: stateRef, during: func(lock string, waits int) {
+			if waits == 2 {
+				os.Remove(lock)
+			}
+		}},
+		{id: "T10d", ref: stateRef, stays: true},
+	} {
+		dir, a := bare(t, map[string]string{"README.md": "hello\n"}), &account{}
+		r, l := started(t, dir, a.patient, func(o *Options) {
+			wait := o.Sleep
+			o.Sleep = func(ctx context.Context, d time.Duration) error {
+				err := wait(ctx, d)
+				if c.during != nil {
+					c.during(filepath.Join(dir, c.ref+".lock"), len(a.waits))
+				}
+				return err
+			}
+		})
+		commit := work(t, r, l.state["work"].(string), "c.js", "2\n")
+		lock := filepath.Join(dir, c.ref+".lock")
+		must(t, os.WriteFile(lock, nil, 0o600))
+		then := time.Now().Add(-c.age)
+		must(t, os.Chtimes(lock, then, then))
+		a.check(t, c.id, r.Save(t.Context(), l.next(commit, commit)))
+		if _, err := os.Stat(lock); (err == nil) != c.stays {
+			t.Errorf("%s: the lock is still there: %v", c.id, err == nil)
+		}
+		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(lock), "*.left*")); len(left) > 0 {
+			t.Errorf("%s: %q", c.id, left)
+		}
+		_ = os.Remove(lock)
+	}
+}
+
 // TestFullDisk fills a real file system: the private directory is on one of its
 // own. Where something can be cleared away that is done, once.
 func TestFullDisk(t *testing.T) {

@@ -200,6 +200,9 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 	if len(todo) == 0 {
 		return nil
 	}
+	if err := r.unlocked(todo); err != nil {
+		return err
+	}
 	var tips []oid
 	for _, u := range todo {
 		tips = append(tips, u.new)
