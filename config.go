@@ -102,7 +102,7 @@ var inputs = []input{
 	{"mode", "run", "run, session or continue", "run does a session and asks for the next; session leaves that to a second job with continue.", setMode},
 	{"max-sessions", "10", "a number from 1 to 1000", "Sessions of the whole loop.", number(1, 1000, func(c *config, n int) { c.LoopConfig.MaxSessions = n })},
 	{"features-per-session", "1", "a number from 1 to 100", "Features that a session completes before it hands off.", number(1, 100, func(c *config, n int) { c.LoopConfig.FeaturesPerSession = n })},
-	{"session-minutes", "50", "a number from 10 to 4320", "A session's time; it begins to put things in order 8 minutes before.", number(10, 4320, func(c *config, n int) { c.SessionMinutes = time.Duration(n) * time.Minute })},
+	{"session-minutes", "50", "a number from 10 to 4320", "A session's time; it begins to put things in order 8 minutes before.", number(10, int(longest.Minutes()), func(c *config, n int) { c.SessionMinutes = time.Duration(n) * time.Minute })},
 	{"token-budget", "500000", "a number from 1 to 1000000000000", "Tokens of the whole loop.", number(1, 1_000_000_000_000, func(c *config, n int) { c.LoopConfig.TokenBudget = int64(n) })},
 	{"cost-budget", "0", "dollars, 0 for no limit", "Dollars of the whole loop.", setCost},
 	{"session-budget", "0", "tokens like 2000000, or dollars like $3; 0 for no limit", "What one session may take of the budgets; then the next one goes on.", setCap(func(c *config) *runner.Cap { return &c.LoopConfig.SessionBudget })},

@@ -231,7 +231,24 @@ func inJob(ctx context.Context, env environment) (err error) {
 	if c.GitHubToken.reveal() == "" {
 		return usage(errors.New("input github-token: is not set; leave it out to use the job's own"))
 	}
-	ctx, cancel := softDeadline(ctx, env.now(), j.most(c.SessionMinutes))
+	now := env.now()
+	var limit jobLimit
+	var began time.Time
+	no := errors.New("it does not matter here")
+	if !c.Off && c.LoopConfig.Mode != runner.ContinueMode {
+		limit, began, no = j.limit(ctx, c, sleep, env.now)
+	}
+	hosted := j.getenv("RUNNER_ENVIRONMENT") == "github-hosted"
+	allotted := func(asked time.Duration) allotment { return allot(asked, limit, no, began, now, hosted) }
+	asked := c.SessionMinutes
+	if j.lookup("session-minutes") == "" {
+		asked = longest // unless the configuration file says less
+	}
+	a := allotted(asked)
+	if no == nil && a.Session == 0 {
+		return usage(fmt.Errorf("%s; nothing was begun", a.Says))
+	}
+	ctx, cancel := softDeadline(ctx, now, a.Session)
 	defer cancel()
 	var res runner.LoopResult
 	why, err := "the loop is switched off (input enabled)", error(nil)
@@ -246,7 +263,8 @@ func inJob(ctx context.Context, env environment) (err error) {
 		j.action.Noticef("%s; no session is started", why)
 		return j.outputs(res, c.workBranch())
 	}
-	p := j.place(c, env.now(), sleep, env.now)
+	p := j.place(c, now, sleep, env.now)
+	p.allot = allotted
 	if c.LoopConfig.Mode == runner.ContinueMode {
 		res, err = continueLoop(ctx, env, c, p)
 	} else {
@@ -282,6 +300,15 @@ func (j *job) session(ctx context.Context, env environment, c config, p place) (
 		return runner.LoopResult{}, err
 	}
 	log.line("isolation: " + s.rung)
+	log.line("time: " + logLine(s.time.Says))
+	if s.time.Short {
+		j.action.Warningf("%s", s.time.Says)
+	}
+	if env.leave.due != nil {
+		env.leave.due.Store(&s.time.Due)
+	}
+	ctx, cancel := softDeadline(ctx, log.begun, s.time.Session)
+	defer cancel()
 	if c.DryRun {
 		o, err := s.Preview(ctx)
 		if err = errors.Join(err, s.Close()); err != nil {
@@ -315,17 +342,6 @@ func (j *job) keep(err error) error {
 		return errors.Join(err, kept)
 	}
 	return fmt.Errorf("%w. What this session could not save is in the workspace, in %s, until the runner clears that away: RESCUE.md in it says how to push it by hand", err, filepath.Base(dir))
-}
-
-// most is what a session may take of a job's time: what was asked for, but no
-// more than the job can have. GitHub ends a job of its own runners after six hours,
-// and a job's token after a day.
-func (j *job) most(asked time.Duration) time.Duration {
-	const spare = 15 * time.Minute // for what comes before the session, and after it
-	if j.getenv("RUNNER_ENVIRONMENT") == "github-hosted" {
-		return min(asked, 6*time.Hour-spare)
-	}
-	return min(asked, 24*time.Hour-spare)
 }
 
 // annotate shows an error where people look first.

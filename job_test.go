@@ -68,6 +68,7 @@ func playScripts(t *testing.T, dir string) {
 			"slow-script":      hubDo((*hub).slowScript),
 			"fast-script":      hubDo((*hub).fastScript),
 			"until":            hubDo((*hub).until),
+			"age":              hubDo((*hub).age),
 			"label":            hubDo((*hub).label),
 			"close-pull":       hubDo((*hub).closePull),
 			"reopen-pull":      hubDo((*hub).reopenPull),

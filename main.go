@@ -30,7 +30,7 @@ func main() {
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
 		patience = farewell
 	}
-	ctx, leave := heed(context.Background(), signals, patience, onceTold(os.Getenv), func() { os.Exit(exitFailed) })
+	ctx, leave := heed(context.Background(), signals, patience, time.Now, noteOnce(os.Getenv), func() { os.Exit(exitFailed) })
 	info, err := os.Stdout.Stat()
 	env := environment{
 		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, now: time.Now, leave: leave,
@@ -106,6 +106,5 @@ func exitCode(err error) int {
 // softDeadline ends the work some minutes before the session's time is over, so
 // that there is room to put it in order.
 func softDeadline(ctx context.Context, now time.Time, session time.Duration) (context.Context, context.CancelFunc) {
-	const before = 8 * time.Minute
-	return context.WithDeadlineCause(ctx, now.Add(session-before), &runner.StopError{Reason: runner.SessionTime})
+	return context.WithDeadlineCause(ctx, now.Add(session-min(8*time.Minute, session/2)), &runner.StopError{Reason: runner.SessionTime})
 }

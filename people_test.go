@@ -45,6 +45,13 @@ func (h *hub) until(ts *testscript.TestScript, args []string) {
 	ts.Fatalf("no transaction %s; there are:\n%s", args[0], h.gitOut(ts, "log", "--first-parent", "--format=%s", "autonomous-loop-state/main"))
 }
 
+// age DURATION: the run at work began that much earlier.
+func (h *hub) age(ts *testscript.TestScript, args []string) {
+	by, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	h.Age(h.run, by)
+}
+
 // label NUMBER [LABEL...]: a person puts these labels on, and takes others off.
 func (h *hub) label(ts *testscript.TestScript, args []string) {
 	h.Label(repoName, count(ts, args[0]), args[1:]...)

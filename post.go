@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,8 +19,11 @@ import (
 // postName is the name under which GitHub starts the program then.
 const postName = "autonomous-loop-post"
 
-// stateCancelled is what a step leaves for it, as STATE_cancelled.
-const stateCancelled = "cancelled"
+// What a step leaves for it that was told to end, as STATE_….
+const (
+	stateCancelled = "cancelled" // by a person, as far as is known
+	stateTimeUp    = "time-up"   // by GitHub, because the job's time was up
+)
 
 // noteForPost leaves a word for the program that GitHub starts after the job's
 // steps.
@@ -27,9 +31,17 @@ func noteForPost(getenv func(string) string, name string) error {
 	return appendTo(getenv("GITHUB_STATE"), func(w io.Writer) error { _, err := fmt.Fprintf(w, "%s=true\n", name); return err })
 }
 
-// post closes what a cancelled session left open. It never asks for another one.
+// post closes what a session left open that was told to end. After a cancel it
+// never asks for another one.
 func post(ctx context.Context, env environment) error {
-	if env.getenv("GITHUB_ACTIONS") != "true" || env.getenv("STATE_"+stateCancelled) == "" {
+	why := runner.Cancelled
+	switch {
+	case env.getenv("GITHUB_ACTIONS") != "true":
+		return nil
+	case env.getenv("STATE_"+stateCancelled) != "":
+	case env.getenv("STATE_"+stateTimeUp) != "":
+		why = runner.SessionTime
+	default:
 		return nil
 	}
 	j, err := openJob(env)
@@ -46,6 +58,7 @@ func post(ctx context.Context, env environment) error {
 	if err != nil || c.GitHubToken.reveal() == "" {
 		return nil // then there was no session
 	}
+	c.LoopConfig.Mode = runner.Mode(cmp.Or(j.lookup("mode"), string(runner.RunMode))) // of the step
 	p := j.place(c, env.now(), sleep, env.now)
 	r, remove, err := openApart(ctx, env, c, p)
 	if err != nil {
@@ -66,6 +79,6 @@ func post(ctx context.Context, env environment) error {
 			return p
 		},
 	}
-	_, err = s.Close(ctx)
+	_, err = s.Close(ctx, why)
 	return err
 }

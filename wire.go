@@ -53,6 +53,8 @@ type place struct {
 	// forge is made once the repository is open, because it wants to know the
 	// base branch.
 	forge func(c config, base string) (runner.Forge, error)
+	// allot says what a session gets of the time that it asks for; nil: all of it.
+	allot func(asked time.Duration) allotment
 	// issue reads the spec from an issue; nil where there are none.
 	issue func(ctx context.Context, c config, number int) (plan.Source, error)
 }
@@ -62,6 +64,7 @@ type session struct {
 	runner.Session
 	close []func() error
 	rung  string
+	time  allotment
 
 	barred error // why the forge would refuse what the loop pushes: no model is asked then
 
@@ -251,7 +254,10 @@ func wire(ctx context.Context, env environment, lookup func(string) string, p pl
 		return nil, err
 	}
 	c.LoopConfig.Trigger, c.LoopConfig.Grace, c.LoopConfig.Look = p.trigger, grace, lookEvery(env.getenv)
-	c.LoopConfig.SessionTime, c.LoopConfig.Beat = c.SessionMinutes, beatEvery(env.getenv)
+	if s.time = (allotment{Session: c.SessionMinutes}); p.allot != nil {
+		s.time = p.allot(c.SessionMinutes)
+	}
+	c.LoopConfig.SessionTime, c.LoopConfig.Due, c.LoopConfig.Beat = s.time.Session, s.time.Due, beatEvery(env.getenv)
 	mem := openMemory(r)
 	s.Session = runner.Session{
 		Repo: r, Planner: planner, Gates: gates, Forge: f, Memory: mem, Config: c.LoopConfig,

@@ -12,6 +12,7 @@ import (
 type Hold struct {
 	Owner     Owner
 	Session   time.Duration // that a session may take: a run that took longer was ended by its time
+	Due       time.Time     // when its job's time was up, which then decides instead; zero: not known
 	Successor *Successor    // that was asked for; nil: none was
 }
 
@@ -47,11 +48,13 @@ func (s *Session) revoke(ctx context.Context, st State, res LoopResult) (LoopRes
 	return stopped, err
 }
 
-// Close ends what a session of this run left open that was cancelled and then
+// Close ends what a session of this run left open that was told to end and then
 // killed before it could: the second chance. What it saved last goes on as the
-// same attempt, once a person starts the loop. It asks for no successor, ever,
-// and does nothing where the session had come to its end.
-func (s *Session) Close(ctx context.Context) (LoopResult, error) {
+// same attempt. After a cancel that is once a person starts the loop, and it asks
+// for no successor, ever; where the job's time was up (why is [SessionTime]) it
+// does what the session would have done. It does nothing where the session had
+// come to its end.
+func (s *Session) Close(ctx context.Context, why Reason) (LoopResult, error) {
 	found, err := s.Repo.Load(ctx)
 	if err != nil {
 		return LoopResult{}, fmt.Errorf("load the state: %w", err)
@@ -63,14 +66,30 @@ func (s *Session) Close(ctx context.Context) (LoopResult, error) {
 	if st.Status != Running && st.Status != AwaitingSuccessor || !st.lastBy(s.Owner) {
 		return st.Result(Stop), nil
 	}
-	stop := &StopError{Reason: Cancelled, Err: errors.New("it was killed before it could say so; what was saved last is kept")}
-	st, files := s.handing(st.ended(Ending{Stop, Stopped, Cancelled}, stop.says(), s.Now()), Stop)
-	st, err = s.save(ctx, st, fmt.Sprintf("end session %d: its run was cancelled", st.Spent.Sessions), files...)
-	if err != nil {
-		return s.leave(ctx, st, err)
+	stop := &StopError{Reason: why, Err: errors.New("it was killed before it could say so; what was saved last is kept")}
+	end, says, what := Ending{Stop, Stopped, Cancelled}, stop.says(), "its run was cancelled"
+	if why != Cancelled {
+		end, says, _ = s.Config.end(st, stop)
+		what = "its job's time was up"
 	}
-	s.notify(st, Event{Step: string(Stop), Text: st.Why})
-	_, res, err := s.report(ctx, st, Stop)
+	res := st.Result(end.Decision)
+	if st.Status == Running || why == Cancelled {
+		var files []File
+		st, files = s.handing(st.ended(end, says, s.Now()), end.Decision)
+		if st, err = s.save(ctx, st, fmt.Sprintf("end session %d: %s", st.Spent.Sessions, what), files...); err != nil {
+			return s.leave(ctx, st, err)
+		}
+		s.notify(st, Event{Step: string(end.Decision), Text: st.Why})
+		if st, res, err = s.report(ctx, st, end.Decision); err != nil {
+			return res, err
+		}
+	}
+	if st.Status == AwaitingSuccessor && s.Config.Mode == RunMode {
+		if err := s.look(ctx, st); err != nil { // a person has stopped it meanwhile
+			return s.leave(ctx, st, err)
+		}
+		err = s.ask(ctx, st, &res)
+	}
 	return res, err
 }
 
@@ -91,7 +110,7 @@ func (s *Session) wanted(ctx context.Context, st State) error {
 		return nil
 	}
 	last := st.Sessions[len(st.Sessions)-1]
-	hold := Hold{Owner: Owner{Run: last.Run, Attempt: last.Attempt, Claimed: last.Begun}, Session: s.Config.SessionTime}
+	hold := Hold{Owner: Owner{Run: last.Run, Attempt: last.Attempt, Claimed: last.Begun}, Session: s.Config.SessionTime, Due: last.Due}
 	if st.Status == AwaitingSuccessor {
 		hold.Successor = &Successor{Loop: st.Loop, Lineage: st.Lineage, Serial: st.Serial, Reason: st.Reason}
 	}

@@ -26,6 +26,7 @@ type LoopConfig struct {
 	Grace              time.Duration // for putting in order what a limit interrupted
 	Look               time.Duration // between two looks whether a person has stopped the loop; 0: only before and after the work
 	SessionTime        time.Duration // that a session may take
+	Due                time.Time     // when the forge ends this session's job; zero: not known
 	Beat               time.Duration // between two savings of the work in progress while the agent is at work; 0: only after phases
 }
 

@@ -155,6 +155,7 @@ type SessionRecord struct {
 	Attempt   int       `json:"attempt,omitempty"` // of the run
 	Begun     time.Time `json:"begun"`
 	Ended     time.Time `json:"ended,omitzero"` // zero: it crashed, or is still at work
+	Due       time.Time `json:"due,omitzero"`   // when the forge ends its job; zero: not known
 	Completed []string  `json:"completed,omitempty"`
 	Tried     []string  `json:"tried,omitempty"`
 	Usage
@@ -183,7 +184,7 @@ func (st State) claimed(o Owner, c LoopConfig) State {
 	st.Status, st.Reason, st.Why, st.Until = Running, "", "", time.Time{}
 	st.Spent.Sessions++
 	st.Idle++
-	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Attempt: o.Attempt, Begun: o.Claimed})
+	st.Sessions = append(slices.Clip(st.Sessions), SessionRecord{Number: st.Spent.Sessions, Run: o.Run, Attempt: o.Attempt, Begun: o.Claimed, Due: c.Due})
 	return st.point(SessionStart, "", o.Claimed)
 }
 

@@ -178,6 +178,7 @@ func (s *Server) Env(url string, id int64) []string {
 		"GITHUB_API_URL=" + url, "GITHUB_SERVER_URL=" + url, "GITHUB_REPOSITORY=" + r.Repo, "GITHUB_REPOSITORY_OWNER=" + owner,
 		"GITHUB_RUN_ID=" + strconv.FormatInt(r.ID, 10), "GITHUB_RUN_ATTEMPT=" + strconv.Itoa(r.Attempt), "GITHUB_RUN_NUMBER=" + strconv.Itoa(r.Number),
 		"GITHUB_EVENT_NAME=" + r.Event, "GITHUB_WORKFLOW=" + r.Name, "GITHUB_WORKFLOW_REF=" + r.Repo + "/" + r.Workflow + "@refs/heads/" + r.Branch,
+		"GITHUB_WORKFLOW_SHA=" + r.SHA, "GITHUB_JOB=session", "RUNNER_NAME=" + RunnerName,
 		"GITHUB_REF=refs/heads/" + r.Branch, "GITHUB_REF_NAME=" + r.Branch, "GITHUB_SHA=" + r.SHA, "GITHUB_ACTOR=" + r.Actor.Login,
 		"ACTIONS_RESULTS_URL=" + url + "/", "ACTIONS_RUNTIME_TOKEN=" + token, "GITHUB_RETENTION_DAYS=90",
 	}
@@ -259,6 +260,35 @@ func (s *Server) getRun(c *call) {
 		return
 	}
 	c.answer(http.StatusOK, c.runObject(r, attempt))
+}
+
+// RunnerName is the runner of every job.
+const RunnerName = "GitHub Actions 7"
+
+// listJobs lists the one job that a run has here, which began with it.
+func (s *Server) listJobs(c *call) {
+	if !c.may("actions=read") {
+		return
+	}
+	r := s.run(c.number("run"))
+	if r == nil || r.Repo != c.repo.name || int64(r.Attempt) != c.number("attempt") {
+		c.missing()
+		return
+	}
+	url := c.runURL(r)
+	conclusion, ended := any(r.Conclusion), any(nil)
+	if r.Status != "completed" {
+		conclusion = nil
+	} else {
+		ended = stamp(r.Updated)
+	}
+	job := object{
+		"id": r.ID, "node_id": node("CR", r.ID), "run_id": r.ID, "run_url": url, "run_attempt": r.Attempt, "head_sha": r.SHA, "head_branch": r.Branch,
+		"workflow_name": r.Name, "name": "session", "url": url + "/job", "html_url": nil, "status": r.Status, "conclusion": conclusion,
+		"created_at": stamp(r.Created), "started_at": stamp(r.Created), "completed_at": ended, "steps": []any{}, "check_run_url": url + "/check",
+		"labels": []any{"ubuntu-latest"}, "runner_id": 7, "runner_name": RunnerName, "runner_group_id": nil, "runner_group_name": nil,
+	}
+	c.answer(http.StatusOK, object{"total_count": 1, "jobs": []any{job}})
 }
 
 func (s *Server) cancelRun(c *call) {

@@ -14,8 +14,9 @@ import (
 
 // Cancelled says whether a person cancelled the owner's run, or that of the
 // successor that was asked for. GitHub calls cancelled as well what its own
-// clocks and queues ended, so they are told apart: a run that took as long as a
-// session may, ran out of time, and one that another run of the workflow was
+// clocks and queues ended, so they are told apart: a run that lasted until its
+// job's time was up ran out of it, where that moment is not known one that took as
+// long as a session may, and one that another run of the workflow was
 // started beside gave its place to that. All times are GitHub's, but for the
 // session's beginning, before which its job may have waited long.
 func (h *Hub) Cancelled(ctx context.Context, hold runner.Hold) (bool, error) {
@@ -41,7 +42,13 @@ func (h *Hub) cancelled(ctx context.Context, hold runner.Hold) (bool, error) {
 		if hold.Owner.Claimed.After(begun) {
 			begun = hold.Owner.Claimed
 		}
-		if run.GetUpdatedAt().Sub(begun) < hold.Session {
+		ended := run.GetUpdatedAt().Time
+		switch {
+		case !hold.Due.IsZero():
+			if ended.Before(hold.Due.Add(-dueSlack)) {
+				return true, nil
+			}
+		case ended.Sub(begun) < hold.Session:
 			return true, nil
 		}
 	}
@@ -55,6 +62,9 @@ func (h *Hub) cancelled(ctx context.Context, hold runner.Hold) (bool, error) {
 	replaced, err := h.replaced(ctx, next)
 	return !replaced, err
 }
+
+// dueSlack is how much earlier than it was reckoned the end may come.
+const dueSlack = 30 * time.Second
 
 // replaced says whether another run of the workflow was started while run waited:
 // of those that wait for one group GitHub keeps the newest.

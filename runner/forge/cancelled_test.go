@@ -44,6 +44,20 @@ func TestCancelled(t *testing.T) {
 			w.SetRun(r.ID, "completed", "cancelled")
 			return h
 		}, true},
+		"one whose job's time was up, which was shorter": {func(t *testing.T, w *world) runner.Hold {
+			r := start(t, w)
+			h := runner.Hold{Owner: owner(w, r), Due: w.clock.at.Add(30 * time.Minute)}
+			w.clock.at = w.clock.at.Add(30*time.Minute - 5*time.Second)
+			w.SetRun(r.ID, "completed", "cancelled")
+			return h
+		}, false},
+		"one that a person cancelled late, but before its job's time was up": {func(t *testing.T, w *world) runner.Hold {
+			r := start(t, w)
+			h := runner.Hold{Owner: owner(w, r), Due: w.clock.at.Add(time.Hour)}
+			w.clock.at = w.clock.at.Add(55 * time.Minute)
+			w.SetRun(r.ID, "completed", "cancelled")
+			return h
+		}, true},
 		"one that failed, one that a runner lost": {func(t *testing.T, w *world) runner.Hold {
 			r := start(t, w)
 			w.SetRun(r.ID, "completed", "failure")

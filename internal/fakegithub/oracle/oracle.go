@@ -46,6 +46,10 @@ func load() (routers.Router, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A path of its own may hold slashes, which the description cannot say.
+	const contents = "/repos/{owner}/{repo}/contents/{path"
+	doc.Paths.Set(contents+":.+}", doc.Paths.Value(contents+"}"))
+	doc.Paths.Delete(contents + "}")
 	return gorillamux.NewRouter(doc)
 }
 

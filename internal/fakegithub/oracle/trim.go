@@ -28,6 +28,7 @@ var operations = map[string][]string{
 
 	"/repos/{owner}/{repo}/rules/branches/{branch}": {"get"},
 	"/repos/{owner}/{repo}/rulesets/{ruleset_id}":   {"get"},
+	"/repos/{owner}/{repo}/contents/{path}":         {"get"},
 
 	"/repos/{owner}/{repo}/pulls":               {"get", "post"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}": {"get", "patch"},
@@ -40,17 +41,18 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}/labels":                              {"post"},
 	"/repos/{owner}/{repo}/labels/{name}":                       {"get"},
 
-	"/repos/{owner}/{repo}/actions/workflows":                                {"get"},
-	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}":                  {"get"},
-	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches":       {"post"},
-	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs":             {"get"},
-	"/repos/{owner}/{repo}/actions/runs":                                     {"get"},
-	"/repos/{owner}/{repo}/actions/runs/{run_id}":                            {"get"},
-	"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}":  {"get"},
-	"/repos/{owner}/{repo}/actions/runs/{run_id}/cancel":                     {"post"},
-	"/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts":                  {"get"},
-	"/repos/{owner}/{repo}/actions/artifacts/{artifact_id}":                  {"get", "delete"},
-	"/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}": {"get"},
+	"/repos/{owner}/{repo}/actions/workflows":                                    {"get"},
+	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}":                      {"get"},
+	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches":           {"post"},
+	"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs":                 {"get"},
+	"/repos/{owner}/{repo}/actions/runs":                                         {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}":                                {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}":      {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs": {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/cancel":                         {"post"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts":                      {"get"},
+	"/repos/{owner}/{repo}/actions/artifacts/{artifact_id}":                      {"get", "delete"},
+	"/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}":     {"get"},
 
 	"/user": {"get"},
 }
