@@ -247,3 +247,63 @@ func TestPulse(t *testing.T) {
 		rest(st)
 	})
 }
+
+// TestPulseWhileTheGatesJudge: what a phase came to is saved a minute after the
+// last look while the gates judge it, once, as work that wants its verdict; and
+// not where they are done before, or where it was saved already.
+func TestPulseWhileTheGatesJudge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree := "t0"
+		d := &desk{tree: func() string { return tree }}
+		s := &Session{Repo: d, Now: time.Now, Config: LoopConfig{AutoCheckpoint: true, Beat: time.Minute}}
+		st := State{Schema: Schema, Loop: "main", Lineage: "l1", Serial: 3, Status: Running, Owner: &Owner{Run: "8"}, Code: "w0", Work: "w0", Wip: &Wip{Feature: "f", Attempt: 1, Phase: Implement, Commit: "w0"}, Features: []Feature{{Row{ID: "f"}, Progress{Status: Todo, Attempts: 1, Frozen: Row{ID: "f"}.AcceptanceHash()}}}}
+		p := &pulse{s: s}
+		w := *st.Wip
+		w.Asked = true
+		// Nothing was looked at: the phase was over in the session before.
+		ctx, rest := p.hold(t.Context(), t.Context(), st, w, Snapshot{Commit: "c0", Tree: "t0"})
+		time.Sleep(3 * time.Minute)
+		if rest(st); len(d.saved) != 0 || ctx.Err() != nil {
+			t.Fatalf("saved: %+v", d.saved)
+		}
+		work := func(d time.Duration) {
+			_, rest := p.beat(t.Context(), t.Context(), st, *st.Wip)
+			time.Sleep(d)
+			synctest.Wait()
+			st = rest(st)
+		}
+		work(40 * time.Second)
+		snap := Snapshot{Commit: "commit of t1", Tree: "t1"}
+		_, rest = p.hold(t.Context(), t.Context(), st, w, snap)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if st = rest(st); len(d.saved) != 0 {
+			t.Fatalf("it was saved although the gates were done: %+v", d.saved)
+		}
+		work(40 * time.Second)
+		ctx, rest = p.hold(t.Context(), t.Context(), st, w, snap)
+		time.Sleep(21 * time.Second)
+		synctest.Wait()
+		if len(d.saved) != 1 {
+			t.Fatalf("a minute after the last look %d are saved", len(d.saved))
+		}
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		st = rest(st)
+		last, err := Decode(d.saved[0].State, d.saved[0].List)
+		if err != nil || len(d.saved) != 1 || last.Code != "commit of t1" || !last.Wip.Asked || last.Wip.Phase != Implement || st.Serial != 4 {
+			t.Errorf("saved: %d, %+v, %v; the state after it is %d", len(d.saved), last.Wip, err, st.Serial)
+		}
+		// Whoever loses the loop meanwhile judges no more.
+		d.fails = func(int) error { return &MovedError{"a", "b", ""} }
+		tree = "t2"
+		work(time.Second)
+		ctx, rest = p.hold(t.Context(), t.Context(), st, w, Snapshot{Commit: "commit of t3", Tree: "t3"})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if _, moved := errors.AsType[*MovedError](context.Cause(ctx)); !moved {
+			t.Errorf("the gates go on: %v", context.Cause(ctx))
+		}
+		rest(st)
+	})
+}

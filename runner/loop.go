@@ -284,8 +284,12 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("record the work on %s: %w", w.Feature, err))
 		}
 		st = s.omitted(st, w, snap)
-		v, err := s.judge(ctx, st, w, snap)
-		if err != nil {
+		judging, rest := pulse.hold(ctx, tidy, st, w, snap)
+		v, err := s.judge(judging, st, w, snap)
+		if lost := context.Cause(judging); lost != nil && ctx.Err() == nil {
+			err = lost // the loop, to another session
+		}
+		if st = rest(st); err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
 		}
 		st = st.charged(w.Feature, v.Usage)

@@ -10,11 +10,12 @@ import (
 )
 
 // A pulse saves the work in progress from time to time while the agent is at
-// work, so that a session that dies leaves what it had done. Nothing is pushed
-// where nothing changed.
+// work, and while the gates judge it, so that a session that dies leaves what it
+// had done. Nothing is pushed where nothing changed.
 type pulse struct {
 	s    *Session
-	tree string // that was saved last
+	tree string    // that was saved last
+	last time.Time // when it was looked at last
 
 	mu    sync.Mutex
 	brief *Brief // what the attempt has come to by now
@@ -34,15 +35,40 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 	if p.s.Config.Beat == 0 || !p.s.Config.AutoCheckpoint {
 		return ctx, func(st State) State { return st }
 	}
-	working, lose := context.WithCancelCause(ctx)
 	p.told(w.Brief)
 	if snap, err := p.s.Repo.Snapshot(ctx, st.Work, "begin"); err == nil {
 		p.tree = snap.Tree
 	}
+	p.last = p.s.Now()
+	return p.beating(ctx, st, func(working context.Context, st State) (State, error) {
+		message := fmt.Sprintf("%s: attempt %d, at work on %s", w.Feature, w.Attempt, w.Phase)
+		snap, err := p.s.Repo.Snapshot(working, st.Work, message)
+		if err != nil {
+			return st, err
+		}
+		return p.keep(tidy, st, w, snap, message)
+	})
+}
+
+// hold is beat for the time in which the gates judge a snapshot. The work tree
+// stands still then: what it came to is saved when a minute has passed since the
+// last look, if the gates take that long.
+func (p *pulse) hold(ctx, tidy context.Context, st State, w Wip, snap Snapshot) (context.Context, func(State) State) {
+	if p.last.IsZero() { // the phase was over in the session before, which saved it
+		return ctx, func(st State) State { return st }
+	}
+	return p.beating(ctx, st, func(_ context.Context, st State) (State, error) {
+		return p.keep(tidy, st, w, snap, fmt.Sprintf("%s: attempt %d, %s is judged", w.Feature, w.Attempt, w.Phase))
+	})
+}
+
+// beating calls keep whenever it is time.
+func (p *pulse) beating(ctx context.Context, st State, keep func(context.Context, State) (State, error)) (context.Context, func(State) State) {
+	working, lose := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
 	over := make(chan struct{})
 	beating.Go(func() {
-		tick := time.NewTicker(p.s.Config.Beat)
+		tick := time.NewTimer(p.s.Config.Beat - p.s.Now().Sub(p.last))
 		defer tick.Stop()
 		for {
 			select {
@@ -52,7 +78,9 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 				return
 			case <-tick.C:
 			}
-			next, err := p.keep(working, tidy, st, w)
+			p.last = p.s.Now()
+			tick.Reset(p.s.Config.Beat)
+			next, err := keep(working, st)
 			if _, moved := errors.AsType[*MovedError](err); moved {
 				lose(err)
 				return
@@ -72,18 +100,17 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 	}
 }
 
-// keep makes the work tree as it is now the state's code, if it changed.
-func (p *pulse) keep(ctx, tidy context.Context, st State, w Wip) (State, error) {
-	message := fmt.Sprintf("%s: attempt %d, at work on %s", w.Feature, w.Attempt, w.Phase)
-	snap, err := p.s.Repo.Snapshot(ctx, st.Work, message)
-	if err != nil || snap.Tree == p.tree {
-		return st, err
+// keep makes a snapshot of the work tree the state's code, if it changed.
+func (p *pulse) keep(tidy context.Context, st State, w Wip, snap Snapshot, message string) (State, error) {
+	if snap.Tree == p.tree {
+		return st, nil
 	}
 	p.mu.Lock()
 	w.Commit, w.Brief = snap.Commit, p.brief
 	p.mu.Unlock()
 	st.Code, st.Wip = w.Commit, &w // no checkpoint: those of phases stay in the index
-	if st, err = p.s.save(tidy, st, message); err == nil {
+	st, err := p.s.save(tidy, st, message)
+	if err == nil {
 		p.tree = snap.Tree
 	}
 	return st, err
