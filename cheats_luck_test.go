@@ -55,7 +55,7 @@ func TestFlakyApplication(t *testing.T) {
 	if !deepTests {
 		return // package check weighs repeated runs in its own tests
 	}
-	court := newCourt(t)
+	court := newCourt(t, 0)
 	for seed := range 6 {
 		c := lucky(t, "process.argv[1].endsWith('server.js') && draw()")
 		c.trees[2]["app.js"] += fmt.Sprintf(`
@@ -78,7 +78,7 @@ func TestFlakyByTurns(t *testing.T) {
 	if !deepTests {
 		return // as above
 	}
-	court := newCourt(t)
+	court := newCourt(t, 0)
 	for first := range 2 {
 		turns := &watched{Browser: court.browser, before: func(_ context.Context, app check.App, n int) {
 			if _, err := os.Stat(filepath.Join(app.Dir, "test", "pins.test.js")); err == nil && n%2 == first {
@@ -103,7 +103,7 @@ func TestChromiumKilled(t *testing.T) {
 		return // package browser kills one in its own tests
 	}
 	for _, always := range []bool{false, true} {
-		court := newCourt(t)
+		court := newCourt(t, 0)
 		killed := 0
 		var mu sync.Mutex // acceptances are performed side by side
 		killer := &watched{Browser: court.browser}

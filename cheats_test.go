@@ -30,15 +30,23 @@ import (
 // Without the tag deep it judges those that are marked as a sample.
 func TestCheats(t *testing.T) {
 	cases := cheats(t)
-	court := newCourt(t)
+	// They wait for browsers and processes most of the time: two at once.
+	const courts = 2
+	free := make(chan *court, courts)
+	for n := range courts {
+		free <- newCourt(t, n)
+	}
 	for _, c := range cases {
 		if !deepTests && !c.has("sample") {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			court := <-free
+			defer func() { free <- court }()
 			where := court
 			if c.has("alone") { // what this one tries to leave is not for the others
-				where = newCourt(t)
+				where = newCourt(t, courts+court.number)
 			}
 			where.try(t, c)
 		})
@@ -167,25 +175,28 @@ func (c *cheat) read(a *txtar.Archive) error {
 // A court is what judges candidates: a sandbox and a browser.
 type court struct {
 	session // closes
+	number  int
 	box     *sandbox.Sandbox
 	browser check.Browser
 }
 
-func newCourt(t *testing.T) *court {
+// newCourt opens one. Those that are open at once have numbers of their own, and
+// with them users of their own: some candidates send signals to all they may.
+func newCourt(t *testing.T, number int) *court {
 	t.Helper()
 	dir, remove, err := privateDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &court{}
+	c := &court{number: number}
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 		remove()
 	})
-	// A user of its own: some candidates send signals to all they may.
-	c.box, err = sandbox.Open(t.Context(), sandbox.Options{Dir: filepath.Join(dir, "sandbox"), Path: "/usr/bin:/bin:" + os.Getenv("PATH"), UID: 61440, GID: 61440})
+	user := uint32(61440 + 10*number) //nolint:gosec // there are few
+	c.box, err = sandbox.Open(t.Context(), sandbox.Options{Dir: filepath.Join(dir, "sandbox"), Path: "/usr/bin:/bin:" + os.Getenv("PATH"), UID: user, GID: user})
 	if err != nil {
 		t.Fatal(err)
 	}
