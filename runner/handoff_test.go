@@ -156,7 +156,7 @@ type desk struct {
 	looks int
 }
 
-func (d *desk) Snapshot(context.Context, string, string) (Snapshot, error) {
+func (d *desk) Draft(context.Context, string, string) (Snapshot, error) {
 	d.looks++
 	return Snapshot{Commit: "commit of " + d.tree(), Tree: d.tree()}, nil
 }

@@ -284,15 +284,10 @@ func (s *Session) attempt(ctx, tidy context.Context, st State) (State, error) {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("record the work on %s: %w", w.Feature, err))
 		}
 		st = s.omitted(st, w, snap)
-		judging, rest := pulse.hold(ctx, tidy, st, w, snap)
-		v, err := s.judge(judging, st, w, snap)
-		if lost := context.Cause(judging); lost != nil && ctx.Err() == nil {
-			err = lost // the loop, to another session
-		}
-		if st = rest(st); err != nil {
+		var v Verdict
+		if st, v, err = s.judge(ctx, tidy, st, w, snap, pulse); err != nil {
 			return s.interrupted(ctx, tidy, st, w, fmt.Errorf("judge %s: %w", w.Feature, err))
 		}
-		st = st.charged(w.Feature, v.Usage)
 		before := st // the verdict, in case the remote does not take what was judged
 		st = st.judged(w.Feature, v)
 		s.notify(st, Event{Step: "verdict", Feature: w.Feature, Attempt: w.Attempt, Phase: w.Phase, Repair: w.Repairs, Outcome: v.Outcome, Text: v.Reason})
@@ -367,19 +362,23 @@ func (s *Session) unfinished(ctx, tidy context.Context, st State, w Wip, claim C
 
 // judge asks the gates for a verdict on exactly this snapshot, and once more if
 // they could not come to one.
-func (s *Session) judge(ctx context.Context, st State, w Wip, snap Snapshot) (Verdict, error) {
+func (s *Session) judge(ctx, tidy context.Context, st State, w Wip, snap Snapshot, pulse *pulse) (State, Verdict, error) {
 	f, _ := st.Feature(w.Feature)
 	c := Candidate{
 		Feature: st.freed(f), Attempt: w.Attempt, Phase: w.Phase, Parent: st.Work, Commit: snap.Commit, Tree: snap.Tree, Red: w.Red,
 		Completed: st.completed(), Purse: s.Config.purse(st),
 	}
-	v, err := s.Gates.Judge(ctx, c)
+	judging, rest := pulse.hold(ctx, tidy, st, w, snap)
+	v, err := s.Gates.Judge(judging, c)
 	if err == nil && v.Outcome == Inconclusive && len(v.Broken) == 0 {
 		used := v.Usage
-		v, err = s.Gates.Judge(ctx, c)
+		v, err = s.Gates.Judge(judging, c)
 		v.Usage = v.Usage.Plus(used)
 	}
-	return snap.told(v), err
+	if lost := context.Cause(judging); lost != nil && ctx.Err() == nil {
+		err = lost // the loop, to another session
+	}
+	return rest(st).charged(w.Feature, v.Usage), snap.told(v), err
 }
 
 // conflict sets the feature aside whose spec and checks cannot both hold. To

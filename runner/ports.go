@@ -32,6 +32,10 @@ type Repo interface {
 	// pushing anything. What must not be in a commit is left out and named.
 	Snapshot(ctx context.Context, parent, message string) (Snapshot, error)
 
+	// Draft is Snapshot for work in progress, which is saved again and again and
+	// never judged: it may look only where something is known to have changed.
+	Draft(ctx context.Context, parent, message string) (Snapshot, error)
+
 	// Commit records tree, a snapshot's, as a commit on parent. The same
 	// arguments give the same commit.
 	Commit(ctx context.Context, tree, parent, message string, when time.Time) (string, error)

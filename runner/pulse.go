@@ -36,13 +36,13 @@ func (p *pulse) beat(ctx, tidy context.Context, st State, w Wip) (context.Contex
 		return ctx, func(st State) State { return st }
 	}
 	p.told(w.Brief)
-	if snap, err := p.s.Repo.Snapshot(ctx, st.Work, "begin"); err == nil {
+	if snap, err := p.s.Repo.Draft(ctx, st.Work, "begin"); err == nil {
 		p.tree = snap.Tree
 	}
 	p.last = p.s.Now()
 	return p.beating(ctx, st, func(working context.Context, st State) (State, error) {
 		message := fmt.Sprintf("%s: attempt %d, at work on %s", w.Feature, w.Attempt, w.Phase)
-		snap, err := p.s.Repo.Snapshot(working, st.Work, message)
+		snap, err := p.s.Repo.Draft(working, st.Work, message)
 		if err != nil {
 			return st, err
 		}

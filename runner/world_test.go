@@ -362,6 +362,10 @@ func (w *world) Holds(_ context.Context, id string, features []Feature) (Verdict
 	return v, nil
 }
 
+func (w *world) Draft(ctx context.Context, parent, message string) (Snapshot, error) {
+	return w.Snapshot(ctx, parent, message)
+}
+
 func (w *world) Snapshot(ctx context.Context, parent, message string) (Snapshot, error) {
 	w.step()
 	if ctx.Err() != nil {

@@ -198,6 +198,10 @@ func (p *proc) forward(to string) {
 	r.work = to
 }
 
+func (p *proc) Draft(ctx context.Context, parent, message string) (runner.Snapshot, error) {
+	return p.Snapshot(ctx, parent, message)
+}
+
 func (p *proc) Snapshot(ctx context.Context, parent, _ string) (snap runner.Snapshot, err error) {
 	err = p.do("snapshot", func() {
 		snap = runner.Snapshot{Commit: parent, Tree: treeID(p.tree)}
