@@ -84,6 +84,7 @@ var spaces = []namedSpace{
 	{"rivals", space{features: 1, attempts: 1, perSession: 1, crashes: 1, rivals: 1, outcomes: 1}},
 	{"the spec changes", space{features: 2, attempts: 1, perSession: 2, changes: 1, outcomes: 2}},
 	{"the spec changes, and a crash", space{features: 1, attempts: 1, perSession: 2, crashes: 1, changes: 1, outcomes: 1}},
+	{"the spec changes under work", space{features: 2, attempts: 1, perSession: 1, stops: 1, changes: 1, halfway: true}},
 	{"the spec is unclear", space{features: 1, attempts: 1, perSession: 1, changes: 1, unclear: 1, outcomes: 1}},
 	{"a person stops it", space{features: 2, attempts: 1, perSession: 1, halts: 2, outcomes: 1}},
 	{"a person stops it, and a crash", space{features: 1, attempts: 1, perSession: 1, halts: 1, crashes: 1, outcomes: 1}},
@@ -102,7 +103,7 @@ var spaces = []namedSpace{
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
 func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, strips: s.strips, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}}
+	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, strips: s.strips, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}
 	w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 	w.remote.base = "base"
 	w.remote.rotten = map[string]bool{}
@@ -231,6 +232,19 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 			fail("%s is complete without a record of evidence", f.ID)
 		}
 	}
+	for _, t := range st.Taken {
+		if !slices.ContainsFunc(records, func(r Record) bool { return r.Feature == TakenIn && r.Commit == t.Commit }) && t.Commit != "" {
+			fail("%s was taken in without a record of what was proved again", t.Tip)
+		}
+	}
+	// What others committed stays: no work of ours goes on from before it.
+	for id, c := range w.remote.commits {
+		for name := range c.tree {
+			if _, there := w.remote.commits[w.remote.work].tree[name]; c.others && !there && (strings.HasPrefix(name, "person") || strings.HasPrefix(name, "base")) && w.ancestor(id, w.remote.work) {
+				fail("%s, which somebody else committed, is lost", name)
+			}
+		}
+	}
 	if st.Spent.Sessions > w.maxSessions()+w.space.crashes {
 		fail("%d sessions were claimed", st.Spent.Sessions) // I5
 	}
@@ -251,6 +265,9 @@ func (w *world) check(res LoopResult, err error, lived bool, before int) {
 	}
 	if w.claimed && st.Status == Running && err == nil {
 		fail("a session ended alive and left the loop running")
+	}
+	if s := w.space; err != nil && s.stops+s.refused+s.strips+s.unclear+s.rivals+s.halts+s.bases == 0 {
+		fail("nothing went wrong, and a session ends with an error: %v", err)
 	}
 }
 

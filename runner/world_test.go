@@ -56,7 +56,8 @@ type world struct {
 	freezing bool   // the rival at work stops for a while once it has claimed
 	frozen   string // its run, which is not over
 
-	begun map[string]int // attempts really begun, over all sessions
+	begun map[string]int    // attempts really begun, over all sessions
+	meant map[string]string // what a feature was measured by when its last attempt was begun
 	runs  int
 }
 
@@ -93,9 +94,10 @@ type space struct {
 	crashes, rivals, stops, rots            int
 	changes, unclear, halts, refused        int
 	strips                                  int
-	people, bases                           int // 2 of the first: they may break something, of the second: conflict
-	outcomes                                int // of a phase of work, see Work
-	judgements                              int // 2: the gates may be inconclusive
+	people, bases                           int  // 2 of the first: they may break something, of the second: conflict
+	outcomes                                int  // of a phase of work, see Work
+	halfway                                 bool // of its outcomes only two: it works, or the time is up half way
+	judgements                              int  // 2: the gates may be inconclusive
 	testFirst, chained                      bool
 	seldom                                  bool // work in progress is not saved after every phase
 }
@@ -501,11 +503,15 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 	}
 	if !t.Resumed && t.Repair == 0 && t.Phase == w.first() {
 		w.begun[id]++
+		w.meant[id] = t.Feature.Frozen
 		for _, f := range st.Features {
 			if f.Status == Todo && f.Demotions > 0 && f.Attempts < w.space.attempts+f.Extra && st.ready(f) && t.Feature.Demotions == 0 {
 				w.t.Fatalf("%v: %s is built although %s is broken", w.c, id, f.ID)
 			}
 		}
+	}
+	if w.meant[id] != t.Feature.Frozen {
+		w.t.Fatalf("%v: the attempt at %s goes on, and is measured by something else than when it began", w.c, id)
 	}
 	claim := Claim{Usage: Usage{Calls: 1, Tokens: 5}}
 	if t.Phase == Tests {
@@ -514,7 +520,7 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 		}
 		return claim, nil
 	}
-	outcome := w.c.Int(w.outcomes())
+	outcome := w.outcome()
 	if outcome >= len(calm) {
 		w.stops--
 	}
@@ -566,11 +572,16 @@ func (w *world) Work(ctx context.Context, t Task) (Claim, error) {
 
 var calm = []string{"works", "wrong", "breaks others", "gives up"} // outcomes that interrupt nothing
 
-func (w *world) outcomes() int {
-	if w.stops == 0 {
-		return min(w.space.outcomes, len(calm))
+func (w *world) outcome() int {
+	switch {
+	case w.stops == 0 && w.space.halfway:
+		return 0
+	case w.space.halfway:
+		return 4 * w.c.Int(2)
+	case w.stops == 0:
+		return w.c.Int(min(w.space.outcomes, len(calm)))
 	}
-	return w.space.outcomes
+	return w.c.Int(w.space.outcomes)
 }
 
 func (w *world) first() Phase {
