@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -122,10 +123,12 @@ func (p *proc) Load(ctx context.Context) (found runner.Found, err error) {
 	err = p.do("load", func() {
 		r := &p.w.remote
 		p.seen = r.moves
+		p.work = r.work
 		p.copies()
-		found = runner.Found{State: r.state, List: r.list, Work: r.work, Base: runner.Base{Branch: "main", Commit: "base"}}
-		if found.State != nil && found.Work != "" {
-			found.Foreign = found.Work != r.truth.Work && found.Work != r.truth.Published
+		found = runner.Found{State: r.state, List: r.list, Work: r.work, Base: runner.Base{Branch: "main", Commit: r.base}}
+		if st := r.truth; found.State != nil && found.Work != "" && found.Work != st.Work && found.Work != st.Published {
+			found.Ahead = within(r.commits, st.Work, found.Work) || st.Published != "" && within(r.commits, st.Published, found.Work)
+			found.Foreign = !found.Ahead
 		}
 	})
 	if err == nil && ctx.Err() != nil {
@@ -135,13 +138,14 @@ func (p *proc) Load(ctx context.Context) (found runner.Found, err error) {
 }
 
 // Save moves the branches by compare-and-swap. As of the real one, an answer
-// that was lost is looked up, which may fail as well.
+// that was lost is looked up, which may fail as well; and the state is saved
+// where somebody else has moved the work branch.
 func (p *proc) Save(ctx context.Context, tx runner.Transaction) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var moved error
-	err := p.do("save state", func() { moved = p.swap(tx) })
+	var moved, aside error
+	err := p.do("save state", func() { moved, aside = p.swap(tx) })
 	if moved != nil && err == nil {
 		return moved
 	}
@@ -151,51 +155,74 @@ func (p *proc) Save(ctx context.Context, tx runner.Transaction) error {
 	if err != nil && p.w.remote.moves == p.seen+1 && bytes.Equal(p.w.remote.state, tx.State) && (!p.w.random || p.w.chance(70)) {
 		p.seen, p.claimed, err = p.w.remote.moves, true, nil
 	}
-	if err != nil || p.w.atomic || tx.Work == "" || tx.Work == p.w.remote.work {
+	if err == nil {
+		err = aside
+	}
+	if err != nil || p.w.atomic || tx.Work == "" || tx.Work == p.work {
 		return err
 	}
-	return p.do("save work", func() { p.forward(tx.Work) })
+	if err := p.do("save work", func() { aside = p.forward(tx.Work) }); err != nil {
+		return err
+	}
+	return aside
 }
 
-func (p *proc) swap(tx runner.Transaction) error {
+func (p *proc) swap(tx runner.Transaction) (moved, aside error) {
 	w := p.w
 	r := &w.remote
 	if r.moves != p.seen {
-		return &runner.MovedError{Want: strconv.Itoa(p.seen), Have: strconv.Itoa(r.moves)}
+		return &runner.MovedError{Want: strconv.Itoa(p.seen), Have: strconv.Itoa(r.moves)}, nil
 	}
 	next, err := runner.Decode(tx.State, tx.List)
 	if err != nil {
 		w.fail("%s saves a state that cannot be read: %v", p.name, err)
-		return err
+		return err, nil
 	}
 	if next.Serial == r.truth.Serial { // only the work branch was left behind
-		return errors.New("the state does not follow from the last one")
+		return errors.New("the state does not follow from the last one"), nil
 	}
 	w.follows(r.truth, next, r.state)
+	if w.others && r.state == nil {
+		w.in(time.Millisecond, w.moves)
+	}
 	r.state, r.list, r.truth = tx.State, tx.List, next
 	r.moves++
-	r.code[tx.Code] = true
+	r.code[tx.Code], r.code[p.local[tx.Code].other] = true, true // with what was seen red before it was carried over
 	maps.Copy(r.commits, p.local)
 	for _, f := range tx.Files {
 		r.files[f.Name] = f.Data
 	}
 	w.say("%s: transaction %d, epoch %d, %s, code %s", p.name, next.Serial, next.Epoch, next.Status, tx.Code)
 	if w.atomic && tx.Work != "" {
-		p.forward(tx.Work)
+		aside = p.forward(tx.Work)
 	}
 	w.check()
-	return nil
+	return nil, aside
 }
 
-func (p *proc) forward(to string) {
+// forward moves the work branch, unless somebody else did since this process
+// looked at it last.
+func (p *proc) forward(to string) error {
 	r := &p.w.remote
 	if r.work == to {
-		return
+		p.work = to
+		return nil
 	}
-	if r.work != r.truth.Published && r.work != "" && !within(r.commits, r.work, to) || !within(p.local, r.work, to) {
+	if r.work != p.work {
+		e := &runner.WorkError{Branch: "work", Want: p.work, Have: r.work, Ahead: within(r.commits, p.work, r.work)}
+		p.work = r.work
+		maps.Copy(p.local, r.commits)
+		return e
+	}
+	if r.work != "" && !within(p.local, r.work, to) {
 		p.w.fail("%s moves the work branch from %s to %s, which is not forward", p.name, r.work, to)
 	}
-	r.work = to
+	r.work, p.work = to, to
+	if p.w.others { // at once
+		p.w.others = false
+		p.w.in(time.Millisecond, p.w.commits)
+	}
+	return nil
 }
 
 func (p *proc) Draft(ctx context.Context, parent, message string) (runner.Snapshot, error) {
@@ -232,7 +259,7 @@ func (p *proc) Commit(_ context.Context, id, parent, _ string, _ time.Time) (mad
 
 func (p *proc) commit(parent string, t tree) string {
 	id := parent + "+" + treeID(t)
-	p.local[id] = commit{parent, maps.Clone(t)}
+	p.local[id] = commit{parent: parent, tree: maps.Clone(t)}
 	return id
 }
 
@@ -287,7 +314,7 @@ func wants(f runner.Feature) string {
 
 func (p *proc) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 	p.paying("work")
-	if f, _ := p.w.remote.truth.Feature(t.Feature.ID); p.w.remote.truth.Owner != nil && p.w.remote.truth.Owner.Run == p.id() && f.Attempts < t.Attempt {
+	if f, listed := p.w.remote.truth.Feature(t.Feature.ID); listed && p.w.remote.truth.Owner != nil && p.w.remote.truth.Owner.Run == p.id() && f.Attempts < t.Attempt {
 		p.w.fail("%s: attempt %d at %s was not counted before it began", p.name, t.Attempt, f.ID)
 	}
 	p.working = true
@@ -299,6 +326,10 @@ func (p *proc) Work(ctx context.Context, t runner.Task) (runner.Claim, error) {
 	}
 	err := p.do("work", func() {
 		id := t.Feature.ID
+		if t.Phase == runner.Merging || strings.HasPrefix(id, "merge-") {
+			p.resolves()
+			return
+		}
 		switch {
 		case t.Phase == runner.Tests:
 			if p.tree[id] != wants(t.Feature) {

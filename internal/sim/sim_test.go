@@ -4,10 +4,18 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
 )
+
+// TestMain collects garbage seldom: little lives long here.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	os.Exit(m.Run())
+}
 
 var seed = flag.Uint64("seed", 0, "play this seed only, and print what happens")
 

@@ -62,6 +62,7 @@ type rules struct {
 	random   bool // people, rivals, crashes and faults by the seed; else only what meet says
 	two      bool // the two-job form
 	group    bool // sessions wait for each other, as a concurrency group makes them
+	others   bool // the base branch moves when the loop has begun, and a person commits as soon as there is a work branch
 	atomic   bool // both branches move in one push
 	features int
 	// meet says what happens to the nth effect of the world; nil: nothing does.
@@ -70,8 +71,8 @@ type rules struct {
 
 // Counts are what happened in a world.
 type counts struct {
-	Effects, Processes, Sessions, Faults, Kills, Cancels, Rivals, Zombies, Changes int
-	Virtual                                                                        time.Duration
+	Effects, Processes, Sessions, Faults, Kills, Cancels, Rivals, Zombies, Changes, Commits, Moves int
+	Virtual                                                                                        time.Duration
 }
 
 func (c *counts) add(o counts) {
@@ -84,12 +85,14 @@ func (c *counts) add(o counts) {
 	c.Rivals += o.Rivals
 	c.Zombies += o.Zombies
 	c.Changes += o.Changes
+	c.Commits += o.Commits
+	c.Moves += o.Moves
 	c.Virtual += o.Virtual
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%d effects, %d processes, %d sessions, %d faults, %d kills, %d cancels, %d rivals, %d zombies, %d changes of the spec, %.0f days of virtual time",
-		c.Effects, c.Processes, c.Sessions, c.Faults, c.Kills, c.Cancels, c.Rivals, c.Zombies, c.Changes, c.Virtual.Hours()/24)
+	return fmt.Sprintf("%d effects, %d processes, %d sessions, %d faults, %d kills, %d cancels, %d rivals, %d zombies, %d changes of the spec, %d commits of people, %d moves of the base branch, %.0f days of virtual time",
+		c.Effects, c.Processes, c.Sessions, c.Faults, c.Kills, c.Cancels, c.Rivals, c.Zombies, c.Changes, c.Commits, c.Moves, c.Virtual.Hours()/24)
 }
 
 // An event is something that is due at a moment. Of two at the same moment the
@@ -167,7 +170,7 @@ func (w *world) git(args ...string) (string, error) {
 	case "rev-parse":
 		switch strings.TrimPrefix(last, "refs/heads/") {
 		case "main":
-			return "base", nil
+			return w.remote.base, nil
 		case "autonomous-loop/main":
 			if w.remote.work != "" {
 				return w.remote.work, nil
@@ -331,6 +334,8 @@ type remote struct {
 	truth       runner.State // both, decoded
 	moves       int          // of the state branch
 	work        string
+	base        string
+	broken      map[string]bool // features that a person once broke
 	code        map[string]bool // all that the transactions spoke of
 	commits     map[string]commit
 	files       map[string][]byte
@@ -340,20 +345,22 @@ type remote struct {
 type commit struct {
 	parent string
 	tree   tree
+	other  string // second parent
+	others bool   // somebody else made it
 }
 
 // A tree says of each feature whether its code is good.
 type tree map[string]string
 
 func newRemote() remote {
-	return remote{commits: map[string]commit{"base": {"", tree{}}}, files: map[string][]byte{}, claims: map[string]int{}, code: map[string]bool{}}
+	return remote{base: "base", broken: map[string]bool{}, commits: map[string]commit{"base": {tree: tree{}}}, files: map[string][]byte{}, claims: map[string]int{}, code: map[string]bool{}}
 }
 
 func treeID(t tree) string { return fmt.Sprint(map[string]string(t)) } // fmt sorts the keys
 
 func within(commits map[string]commit, ancestor, id string) bool {
 	for ; id != ""; id = commits[id].parent {
-		if id == ancestor || ancestor == "" {
+		if id == ancestor || ancestor == "" || commits[id].other != "" && within(commits, ancestor, commits[id].other) {
 			return true
 		}
 	}
@@ -363,6 +370,7 @@ func within(commits map[string]commit, ancestor, id string) bool {
 // A shelf is what a process has in memory and on its own disk.
 type shelf struct {
 	seen    int
+	work    string // where the work branch is, as it knows
 	local   map[string]commit
 	tree    tree
 	claimed bool
