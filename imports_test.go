@@ -53,8 +53,8 @@ var libraries = map[string]string{
 	"github.com/playwright-community/playwright-go": "runner/browser",
 	"github.com/sethvargo/go-githubactions":         "main",
 	"github.com/landlock-lsm/go-landlock":           "runner/sandbox",
-	"golang.org/x/net/bpf":                          "runner/sandbox", // seccomp's programs
-	"golang.org/x/sys":                              "runner/repo runner/sandbox test: runner/tool",
+	"golang.org/x/net/bpf":                          "runner/sandbox test: internal/crash", // seccomp's programs
+	"golang.org/x/sys":                              "runner/repo runner/sandbox test: runner/tool internal/crash",
 	"golang.org/x/tools/txtar":                      "runner/model test: main runner/audit runner/check runner/suite", // scripts
 	"gopkg.in/yaml.v3":                              "main internal/fakegithub",
 	"github.com/getkin/kin-openapi":                 "internal/fakegithub/oracle",

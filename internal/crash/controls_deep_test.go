@@ -47,6 +47,12 @@ var controls = []struct {
 		{"runner/repo/save.go", "if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new {", "if have := now.ids[work.ref]; work.old != work.new && have != work.old && have != work.new && false {"},
 		{"runner/repo/save.go", "work := update{r.o.WorkBranch, r.last.work, next.work}", "work := update{r.o.WorkBranch, p.refs.ids[r.o.WorkBranch], next.work}"},
 	}, "runner/repo", "TestWorkBranchThatSomebodyMoved"},
+	{"the proof of what was complete, with what people committed", []edit{
+		{"runner/takein.go", "v, err := s.again(ctx, st, m.Commit)", "v, err := Verdict{Outcome: Verified}, error(nil)"},
+	}, "internal/sim", "TestSeeds"},
+	{"the look for a lock that a killed git has left", []edit{
+		{"runner/repo/save.go", "r.unlocked(todo)", "r.unlocked(nil)"},
+	}, "runner/repo", "TestLockThatAKilledGitLeft"},
 }
 
 // TestEveryMechanismIsNeeded shows the teeth of these tests: of a build without

@@ -59,10 +59,15 @@ type form struct {
 	binary func() (string, error)
 	two    bool
 	env    []string
+	files  map[string]string // of the repository; nil: those of project
 }
 
 func (f form) world(t testing.TB) *world {
-	w := newWorld(t, need(t, f.binary), f.env...)
+	files := f.files
+	if files == nil {
+		files = project
+	}
+	w := newWorld(t, need(t, f.binary), files, f.env...)
 	w.two = f.two
 	return w
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/autonomous-loop/autonomous-loop/runner/model"
@@ -18,6 +19,7 @@ import (
 var modelURL string
 
 func TestMain(m *testing.M) {
+	stub() // does not return where this process is to be the program
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "crash")
 		if err != nil {
@@ -42,6 +44,9 @@ func TestMain(m *testing.M) {
 }
 
 var buildDir string
+
+// released builds the program as it is released.
+var released = sync.OnceValues(func() (string, error) { return build("released") })
 
 func build(name string, args ...string) (string, error) {
 	binary := filepath.Join(buildDir, name)

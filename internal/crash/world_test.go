@@ -78,7 +78,7 @@ const (
 
 var moments = []kill{before, lost, after}
 
-func newWorld(t testing.TB, binary string, env ...string) *world {
+func newWorld(t testing.TB, binary string, files map[string]string, env ...string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), binary: binary, env: env}
 	w.Server = fakegithub.New(fakegithub.Options{Root: filepath.Join(w.dir, "remotes"), Token: jobToken})
@@ -97,7 +97,7 @@ func newWorld(t testing.TB, binary string, env ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := maps.Clone(project)
+	files = maps.Clone(files)
 	files[".github/workflows/loop.yml"] = string(workflow)
 	if err := w.AddRepo(repoName); err != nil {
 		t.Fatal(err)
@@ -190,12 +190,20 @@ func (w *world) kill() {
 
 func descendants(pid int) []int {
 	var all []int
+	for _, child := range kids(pid) {
+		all = append(append(all, child), descendants(child)...)
+	}
+	return all
+}
+
+func kids(pid int) []int {
+	var all []int
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, t := range tasks {
 		text, _ := os.ReadFile(t)
 		for field := range strings.FieldsSeq(string(text)) {
 			if child, err := strconv.Atoi(field); err == nil {
-				all = append(append(all, child), descendants(child)...)
+				all = append(all, child)
 			}
 		}
 	}
