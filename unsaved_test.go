@@ -30,7 +30,7 @@ func TestUnsavedIsLeftInTheWorkspace(t *testing.T) {
 		t.Errorf("it was written over: %v", err)
 	}
 	other := errors.New("x")
-	if err := j.keep(other); err != other || j.keep(nil) != nil {
+	if err := j.keep(other); !errors.Is(err, other) || err.Error() != "x" || j.keep(nil) != nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -45,7 +45,7 @@ func (h *Hub) Barred(ctx context.Context, state, work string, there []string) er
 	sets := map[int64]ruleset{}
 	for _, branch := range []string{work, state} {
 		var rules []rule
-		if _, err := h.ask(ctx, fmt.Sprintf("repos/%s/%s/rules/branches/%s?per_page=100", h.owner, h.repo, url.PathEscape(branch)), &rules); status(err) == http.StatusNotFound || status(err) == http.StatusForbidden {
+		if err := h.ask(ctx, fmt.Sprintf("repos/%s/%s/rules/branches/%s?per_page=100", h.owner, h.repo, url.PathEscape(branch)), &rules); status(err) == http.StatusNotFound || status(err) == http.StatusForbidden {
 			return nil // this server, or this account's plan, knows no rulesets
 		} else if err != nil {
 			return fmt.Errorf("ask which rules %s is under: %w", branch, explain(err))
@@ -57,7 +57,7 @@ func (h *Hub) Barred(ctx context.Context, state, work string, there []string) er
 			}
 			set, asked := sets[r.Ruleset]
 			if !asked {
-				if _, err := h.ask(ctx, fmt.Sprintf("repos/%s/%s/rulesets/%d", h.owner, h.repo, r.Ruleset), &set); err != nil {
+				if err := h.ask(ctx, fmt.Sprintf("repos/%s/%s/rulesets/%d", h.owner, h.repo, r.Ruleset), &set); err != nil {
 					set = ruleset{} // it may be another one's, which is not ours to read
 				}
 				sets[r.Ruleset] = set
@@ -86,14 +86,10 @@ type ruleset struct {
 	Bypass string `json:"current_user_can_bypass"`
 }
 
-func (h *Hub) ask(ctx context.Context, path string, to any) (*http.Response, error) {
+func (h *Hub) ask(ctx context.Context, path string, to any) error {
 	req, err := h.client.NewRequest(http.MethodGet, path, nil)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = h.client.Do(ctx, req, to)
 	}
-	resp, err := h.client.Do(ctx, req, to)
-	if resp == nil {
-		return nil, err
-	}
-	return resp.Response, err
+	return err
 }

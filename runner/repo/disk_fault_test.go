@@ -101,6 +101,13 @@ func TestFailingDisk(t *testing.T) {
 			garble(t, object(t, w, code))
 			return w.r.Save(t.Context(), w.l.next(code, code))
 		}},
+		{"T11c", func(t *testing.T, w *world) error {
+			// A whole object, but another one.
+			tip := git(t, w.remote, "rev-parse", workRef)
+			code, other := work(t, w.r, tip, "c.js", "2\n"), work(t, w.r, tip, "d.js", "3\n")
+			must(t, os.Rename(object(t, w, other), object(t, w, code)))
+			return w.r.Save(t.Context(), w.l.next(code, code))
+		}},
 		{"T11d", func(t *testing.T, w *world) error {
 			// The notes of the work tree are only believed where they can be checked.
 			must(t, w.r.Restore(t.Context(), w.base))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/autonomous-loop/autonomous-loop/runner"
 )
@@ -53,12 +54,12 @@ func (r *Repo) Rescue(ctx context.Context) ([]runner.File, error) {
 func lateText(tips []update) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# What a session could not save\n\nThe remote did not take its last transaction. `loop.bundle` holds that, with the unfinished work that it speaks of:\n\n")
-	push := "git push --atomic origin"
+	var push []string
 	for _, t := range tips {
 		fmt.Fprintf(&text, "- `%s` at %s\n", t.ref, t.new)
-		push += fmt.Sprintf(" %s:%s", t.new, t.ref)
+		push = append(push, fmt.Sprintf("%s:%s", t.new, t.ref))
 	}
-	fmt.Fprintf(&text, "\nIn a clone of the repository:\n\n    git fetch loop.bundle '+refs/heads/*:refs/rescue/*'\n    %s\n", push)
+	fmt.Fprintf(&text, "\nIn a clone of the repository:\n\n    git fetch loop.bundle '+refs/heads/*:refs/rescue/*'\n    git push --atomic origin %s\n", strings.Join(push, " "))
 	fmt.Fprintf(&text, "\nThen start the loop: it goes on from there. A push that git calls no fast-forward is too late, a session has gone on\nwithout it meanwhile: leave the branches as they are, and take what you want of the work from `refs/rescue/`.\n")
 	return text.Bytes()
 }
