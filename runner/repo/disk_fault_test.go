@@ -1,12 +1,16 @@
 package repo
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/autonomous-loop/autonomous-loop/internal/faults"
 )
@@ -152,5 +156,26 @@ func TestFailingDisk(t *testing.T) {
 			code := work(t, r, tip, "c.js", "2\n")
 			l.save(t, r, code, code)
 		})
+	}
+}
+
+// TestMissingObjectIsNoMissingPath: what a damaged disk has lost is an error, and
+// never the word that a commit has no such file, or damage here would look like
+// damage of the loop.
+func TestMissingObjectIsNoMissingPath(t *testing.T) {
+	t.Parallel()
+	r, base := laid(t, map[string]string{"a": "b\n"})
+	lost := parseOr(t, strings.Repeat("12", 20))
+	tree, err := r.store.put(plumbing.TreeObject, encodeTree([]entry{{"d", modeDir, lost}, {"f", modeFile, lost}}))
+	must(t, err)
+	c, err := r.Commit(t.Context(), tree.String(), base, "x", r.o.Now())
+	must(t, err)
+	for path, absent := range map[string]bool{"d/x": false, "f": false, "g": true} {
+		if _, err := r.store.file(parseOr(t, c), path); err == nil || errors.Is(err, fs.ErrNotExist) != absent {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := r.store.file(lost, "a"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a commit that is lost: %v", err)
 	}
 }

@@ -178,7 +178,7 @@ func (s *store) find(tree oid, path string) (entry, error) {
 		if e.mode == modeDir {
 			var err error
 			if es, err = s.tree(e.id); err != nil {
-				return entry{}, err
+				return entry{}, missing(e.id, err)
 			}
 		}
 		found := false
@@ -199,7 +199,7 @@ func (s *store) find(tree oid, path string) (entry, error) {
 func (s *store) file(commit oid, path string) ([]byte, error) {
 	c, err := s.commit(commit)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", path, missing(commit, err))
 	}
 	e, err := s.find(c.tree, path)
 	if err != nil {
@@ -209,10 +209,19 @@ func (s *store) file(commit oid, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s of commit %s: it is not a regular file", path, short(commit))
 	}
 	b, err := s.blob(e.id)
-	if errors.Is(err, fs.ErrNotExist) { // which says of the file that the commit has none
-		err = fmt.Errorf("read %s of commit %s: its object %s is missing", path, short(commit), e.id)
+	if err != nil {
+		err = fmt.Errorf("read %s of commit %s: %w", path, short(commit), missing(e.id, err))
 	}
 	return b, err
+}
+
+// missing is err, of an object that cannot be read: that it is not there must not
+// be taken for the word that a commit has no such path.
+func missing(id oid, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the object %s is missing", id)
+	}
+	return err
 }
 
 // files calls do for every file below tree, sorted by path.
