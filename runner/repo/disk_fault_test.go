@@ -46,7 +46,7 @@ func TestFailingDisk(t *testing.T) {
 	}
 	object := func(t *testing.T, w *world, id string) string {
 		t.Helper()
-		_, path := w.r.store.path(parseOr(t, id))
+		path := w.r.store.path(parseOr(t, id))
 		must(t, os.Chmod(path, 0o600))
 		return path
 	}

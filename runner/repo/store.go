@@ -77,14 +77,13 @@ func (s *store) read(t plumbing.ObjectType, id oid) ([]byte, error) {
 }
 
 // path is where an object is stored that has a file of its own.
-func (s *store) path(id oid) (dir, file string) {
+func (s *store) path(id oid) string {
 	hex := id.String()
-	dir = filepath.Join(s.dir, "objects", hex[:2])
-	return dir, filepath.Join(dir, hex[2:])
+	return filepath.Join(s.dir, "objects", hex[:2], hex[2:])
 }
 
 func (s *store) readLoose(id oid) (plumbing.ObjectType, []byte, error) {
-	_, path := s.path(id)
+	path := s.path(id)
 	z, err := os.ReadFile(path)
 	if err != nil {
 		return 0, nil, err
@@ -118,7 +117,7 @@ func (s *store) has(id oid) bool {
 	if f, _ := s.packs.find(id); f != nil || id == emptyTree {
 		return true
 	}
-	_, path := s.path(id)
+	path := s.path(id)
 	_, err := os.Lstat(path)
 	return err == nil
 }
@@ -250,7 +249,7 @@ func (s *store) put(t plumbing.ObjectType, content []byte) (oid, error) {
 	if s.has(id) && id != emptyTree { // which has, even where it is not stored
 		return id, nil
 	}
-	_, path := s.path(id)
+	path := s.path(id)
 	return id, replace(path, deflate(header(t, content), content))
 }
 
