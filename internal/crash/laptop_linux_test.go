@@ -149,11 +149,11 @@ func (m *meter) count(c call) int {
 	return m.seen[c]
 }
 
-// all are the moments of a loop that did these calls in peace: of each kind one
+// moments are those of a loop that did these calls in peace: of each kind one
 // early and one late. What is in the repository, where it stays, is tried before
-// and after the call; what is in a session's directory, in turns. Of the calls
-// that the program makes itself some end its process alone: the session's or its
-// parent's.
+// and after the call; of what is in a session's directory, which nobody looks at
+// again, every fourth kind in turns. After what the program itself renames its
+// process ends alone as well: the session's or its parent's.
 func (m *meter) moments() []moment {
 	var kinds []call
 	for c := range m.seen {
@@ -166,15 +166,15 @@ func (m *meter) moments() []moment {
 		switch {
 		case !strings.HasPrefix(c.path, "tmp/"):
 			all = append(all, early, late)
-			if c.by == programName {
+			if c.by == programName && c.what == "rename" {
 				alone := early
 				alone.alone = true
 				all = append(all, alone)
 			}
-		case i%2 == 0:
+		case i%8 == 0:
 			all = append(all, early)
-		default:
-			late.alone = i%4 == 1 && c.by == programName
+		case i%8 == 4:
+			late.alone = i%16 == 4 && c.by == programName
 			all = append(all, late)
 		}
 	}
@@ -239,7 +239,7 @@ func TestKillAtEveryChangeOnDisk(t *testing.T) {
 	})
 	c.tell(t, "kills")
 	// Not each run makes as many calls of each kind as the one in peace.
-	if c.met*10 < c.executions*9 {
-		t.Errorf("only %d of %d were killed", c.met, c.executions)
+	if c.met*10 < c.executions*9 || c.executions < 3 {
+		t.Errorf("%d of %d were killed", c.met, c.executions)
 	}
 }
