@@ -99,13 +99,17 @@ type Merge struct {
 }
 
 // A WorkError says that somebody moved the work branch while a session was at
-// work. The transaction was saved all the same.
+// work, or that it could not be pushed. The transaction was saved all the same.
 type WorkError struct {
 	Branch, Want, Have string // Have: "": it was deleted
 	Ahead              bool   // they went on from what was published; else that is gone
+	Behind             error  // nobody moved it, but it could not be pushed, as this says; the next transaction pushes it
 }
 
 func (e *WorkError) Error() string {
+	if e.Behind != nil {
+		return "push the work branch " + e.Branch + ", without which the transaction was saved: " + e.Behind.Error()
+	}
 	return "work branch " + e.Branch + " moved from " + short(e.Want) + " to " + short(e.Have)
 }
 

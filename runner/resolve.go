@@ -13,6 +13,11 @@ type Resolving struct {
 	Tip      string `json:"tip"`
 	Attempts int    `json:"attempts"`
 	Why      string `json:"why,omitempty"` // the last one failed
+
+	// Commit is how far the attempt had come that a limit interrupted, on the
+	// verified commit On: the state's code, so that it stays within reach.
+	Commit string `json:"commit,omitempty"`
+	On     string `json:"on,omitempty"`
 }
 
 // A Resolution is how a conflict was resolved.
@@ -41,7 +46,7 @@ func (s *Session) resolve(ctx, tidy context.Context, st State, t Taken, m Merge)
 		}
 		work.Attempts++
 		var err error
-		if st, err = s.save(tidy, st.resolving(work), fmt.Sprintf("begin attempt %d at %s", work.Attempts, MergeID(t.From))); err != nil {
+		if st, err = s.save(tidy, st.resolving(work.anew()), fmt.Sprintf("begin attempt %d at %s", work.Attempts, MergeID(t.From))); err != nil {
 			return st, err
 		}
 		if t.From == People && st.theirs != t.Tip {
@@ -49,12 +54,14 @@ func (s *Session) resolve(ctx, tidy context.Context, st State, t Taken, m Merge)
 		}
 		var merged Merge
 		var v Verdict
-		if st, merged, v, err = s.mend(ctx, st, t, m, work); err != nil {
+		if st, merged, v, err = s.mend(ctx, tidy, st, t, m, work); err != nil {
+			work = *st.Resolving // with what was kept of it
 			if _, limit := errors.AsType[*StopError](err); limit {
 				work.Attempts-- // it is not its fault
 			}
 			return st.resolving(work), err
 		}
+		work = work.anew()
 		if v.Outcome == Verified {
 			t.Resolved = work.Attempts
 			st.Resolving = nil
@@ -62,9 +69,32 @@ func (s *Session) resolve(ctx, tidy context.Context, st State, t Taken, m Merge)
 		}
 		work.Why = legible(v.Reason, noteBytes)
 	}
-	st.Resolving = nil
+	if st.Resolving = nil; st.Wip == nil {
+		st.Code = st.Work
+	}
 	st.Merged, t.Paths = st.given(t), m.Conflicts
 	return s.unjoined(ctx, st, t, fmt.Errorf("it conflicts with what was built, in %s, and was not resolved in %d attempts: %s", some(m.Conflicts), work.Attempts, work.Why))
+}
+
+// anew is r without what an attempt before has left.
+func (r Resolving) anew() Resolving {
+	r.Commit, r.On = "", ""
+	return r
+}
+
+// brokenOff keeps the work on a conflict that a limit interrupted, for the same
+// attempt to go on with, unless an attempt at a feature waits in its place: a
+// transaction holds one code commit. What cannot be kept is begun anew.
+func (s *Session) brokenOff(ctx context.Context, st State, work Resolving, err error) State {
+	if _, limit := errors.AsType[*StopError](err); !limit || st.Wip != nil {
+		return st
+	}
+	snap, lost := s.Repo.Snapshot(ctx, st.Work, fmt.Sprintf("%s: attempt %d, interrupted", MergeID(work.From), work.Attempts))
+	if lost != nil {
+		return st
+	}
+	work.Commit, work.On, st.Code = snap.Commit, st.Work, snap.Commit
+	return st.resolving(work)
 }
 
 func (st State) resolving(r Resolving) State {
@@ -73,33 +103,39 @@ func (st State) resolving(r Resolving) State {
 }
 
 // mend is one attempt at a conflict, with its repairs.
-func (s *Session) mend(ctx context.Context, st State, t Taken, m Merge, work Resolving) (State, Merge, Verdict, error) {
+func (s *Session) mend(ctx, tidy context.Context, st State, t Taken, m Merge, work Resolving) (State, Merge, Verdict, error) {
 	f := t.feature(m)
 	f.Note = work.Why
 	begun, err := s.Repo.Commit(ctx, m.Tree, st.Work, "with the marks of a conflict", s.Now())
+	from, resumed := begun, work.Commit != "" && work.On == st.Work
+	if resumed {
+		from = work.Commit
+	}
 	if err == nil {
-		err = s.Repo.Restore(ctx, begun)
+		err = s.Repo.Restore(ctx, from)
 	}
 	if err != nil {
 		return st, Merge{}, Verdict{}, s.stopped(ctx, fmt.Errorf("lay out the conflict: %w", err))
 	}
 	s.notify(st, Event{Step: "checkpoint", Feature: f.ID, Attempt: work.Attempts, Text: f.Description})
-	task := Task{Feature: f, Attempt: work.Attempts, Phase: Merging, Completed: rows(st.completed())}
+	task := Task{Feature: f, Attempt: work.Attempts, Phase: Merging, Completed: rows(st.completed()), Resumed: resumed}
 	for {
 		s.notify(st, Event{Step: "phase", Feature: f.ID, Attempt: work.Attempts, Phase: task.Phase, Repair: task.Repair})
 		task.Purse = s.Config.purse(st)
 		claim, err := s.Agent.Work(ctx, task)
 		st = st.charged("", claim.Usage).filled(claim.Context)
-		task.Brief = claim.Brief.Bounded()
+		task.Brief, task.Resumed = claim.Brief.Bounded(), false
 		switch {
 		case err != nil:
-			return st, Merge{}, Verdict{}, s.stopped(ctx, fmt.Errorf("%s, attempt %d: %w", f.ID, work.Attempts, err))
+			err = s.stopped(ctx, fmt.Errorf("%s, attempt %d: %w", f.ID, work.Attempts, err))
+			return s.brokenOff(tidy, st, work, err), Merge{}, Verdict{}, err
 		case claim.GaveUp != "":
 			return st, Merge{}, Verdict{Outcome: Failed, Reason: fmt.Sprintf("%s: %s", claim.GaveUp, claim.Why)}, nil
 		}
 		merged, v, err := s.resolved(ctx, st, t, m, begun)
 		if err != nil {
-			return st, Merge{}, Verdict{}, s.stopped(ctx, fmt.Errorf("judge %s: %w", f.ID, err))
+			err = s.stopped(ctx, fmt.Errorf("judge %s: %w", f.ID, err))
+			return s.brokenOff(tidy, st, work, err), Merge{}, Verdict{}, err
 		}
 		s.notify(st, Event{Step: "verdict", Feature: f.ID, Attempt: work.Attempts, Phase: task.Phase, Repair: task.Repair, Outcome: v.Outcome, Text: v.Reason})
 		if v.Outcome != Failed || task.Repair == s.Config.RepairsPerAttempt {

@@ -291,10 +291,20 @@ func (st State) given(t Taken) string {
 	return st.Merged
 }
 
-// beside is what comes of a transaction that was saved while somebody moved the
-// work branch.
+// beside is what comes of a transaction that was saved without the work branch.
 func (s *Session) beside(st State, e *WorkError) (State, error) {
 	switch {
+	case e.Behind != nil:
+		// Where it is meant to be is in the state. It goes with the next
+		// transaction, or with the next session's first.
+		if no, ok := errors.AsType[interface {
+			error
+			Refused() bool
+		}](e.Behind); ok {
+			return st, &StopError{Reason: Paused, Err: no}
+		}
+		s.notify(st, Event{Step: "beside", Text: clean(e.Error())})
+		return st, nil
 	case e.Ahead:
 		st.theirs = e.Have
 		s.notify(st, Event{Step: "beside", Text: "somebody has committed to the work branch; that is taken in next"})

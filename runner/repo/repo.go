@@ -139,6 +139,7 @@ type Repo struct {
 	branches sync.Mutex // guards what follows
 	last     tips
 	loaded   bool
+	pushed   oid  // where the work branch was last to be moved; whether it was may not be known
 	lost     oid  // a transaction that was not saved
 	late     bool // it still fits on the branches as they were last seen; else somebody else moved the state branch
 }

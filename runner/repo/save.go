@@ -36,6 +36,10 @@ func (r *Repo) Save(ctx context.Context, tx runner.Transaction) error {
 			aside, next.work = work, r.last.work
 			continue
 		}
+		if _, moved := errors.AsType[*runner.MovedError](err); err != nil && !moved && r.last.state == next.state && aside == nil {
+			// The state went first, by itself. The work branch goes with the next one.
+			return &runner.WorkError{Branch: r.o.WorkBranch, Want: idOf(next.work), Have: idOf(r.last.work), Behind: r.ailing(err)}
+		}
 		if no, ok := errors.AsType[*refusal](err); ok {
 			err = r.bar(ctx, tx.Code, no)
 		}
@@ -182,6 +186,9 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 		return err
 	}
 	defer p.close()
+	if have := p.refs.ids[r.o.WorkBranch]; have != none && have == r.pushed {
+		r.last.work = have // by a push whose answer was lost, and that could not be looked up
+	}
 	state := update{r.o.StateBranch, r.last.state, next.state}
 	work := update{r.o.WorkBranch, r.last.work, next.work}
 	if err := r.where(ctx, state, work, p.refs); err != nil {
@@ -220,6 +227,9 @@ func (r *Repo) advance(ctx context.Context, next tips) error {
 	objs, err := r.store.fresh(ctx, tips, known)
 	if err != nil {
 		return err
+	}
+	if work.old != work.new {
+		r.pushed = work.new
 	}
 	if err := p.send(ctx, todo, objs); err != nil {
 		if err := r.settle(ctx, todo, err); err != nil {

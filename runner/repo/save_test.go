@@ -1,9 +1,11 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -561,6 +563,9 @@ func TestWithoutAtomicPush(t *testing.T) {
 		if got := git(t, dir, "show", stateRef+":state.json"); got != string(tx.State) {
 			t.Errorf("the state was not saved first: %s", got)
 		}
+		if e, ok := errors.AsType[*runner.WorkError](err); !ok || e.Behind == nil || e.Ahead || e.Want != c {
+			t.Errorf("got %+v", e)
+		}
 		os.Remove(filepath.Join(dir, "hooks", "update"))
 		save(t, r, tx)
 		l.saved(tx)
@@ -582,6 +587,56 @@ func TestWithoutAtomicPush(t *testing.T) {
 			t.Errorf("found %v, %v", f.Chain, f.Foreign)
 		}
 	})
+}
+
+// TestWorkBranchIsPushedLater: where the remote has no atomic pushes, and the one of
+// the work branch does not come through, the session goes on: the next transaction
+// looks where the branch is and pushes it, also where the lost one had come through.
+func TestWorkBranchIsPushedLater(t *testing.T) {
+	t.Parallel()
+	for name, done := range map[string]bool{"it was not done": false, "it was done, and the answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := bare(t, map[string]string{"a.js": "1\n"})
+			git(t, dir, "config", "receive.advertiseAtomic", "false")
+			srv := serve(t, dir)
+			r, l := started(t, srv.url, withAuth)
+			c := work(t, r, git(t, dir, "rev-parse", workRef), "c.js", "2\n")
+			away := false
+			srv.on(func(w http.ResponseWriter, r *http.Request, serve func(http.ResponseWriter)) {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				switch ours := pushes(r) && bytes.Contains(body, []byte(workRef)); {
+				case ours && done && !away:
+					serve(discard{})
+					fallthrough
+				case ours, away:
+					away = true // and it cannot be looked up either
+					drop(w)
+				default:
+					serve(w)
+				}
+			})
+			tx := l.next(c, c)
+			e, ok := errors.AsType[*runner.WorkError](r.Save(t.Context(), tx))
+			if !ok || e.Behind == nil || e.Ahead {
+				t.Fatalf("got %+v", e)
+			}
+			if got := git(t, dir, "rev-parse", workRef) == c; got != done {
+				t.Fatalf("the work branch was pushed: %v", got)
+			}
+			l.saved(tx)
+			srv.on(nil)
+			d := work(t, r, c, "d.js", "3\n")
+			l.save(t, r, d, d)
+			if got := git(t, dir, "rev-parse", workRef); got != d {
+				t.Errorf("work branch at %s, want %s", got, d)
+			}
+			if f := load(t, open(t, dir)); f.Chain != nil || f.Foreign || f.Ahead {
+				t.Errorf("found %v, %v, %v", f.Chain, f.Foreign, f.Ahead)
+			}
+		})
+	}
 }
 
 func hook(t *testing.T, dir, name, script string) {
