@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 	"github.com/autonomous-loop/autonomous-loop/runner/browser"
 	"github.com/autonomous-loop/autonomous-loop/runner/doctor"
 	"github.com/autonomous-loop/autonomous-loop/runner/forge"
+	"github.com/autonomous-loop/autonomous-loop/runner/repo"
 	"github.com/autonomous-loop/autonomous-loop/runner/sandbox"
 )
 
@@ -53,8 +56,9 @@ func diagnose(ctx context.Context, env environment, f *flags) error {
 	if o.Forge, err = lookedAt(env, f.repo, p, c); err != nil {
 		return errors.Join(usage(err), s.Close())
 	}
+	o.Probes = append(o.Probes, workflowProbe(r, c, f.optional))
 	if hub, ok := o.Forge.(*forge.Hub); ok {
-		o.Probes = append(o.Probes, doctor.Probe{Check: "rules", Mend: "exclude the loop's branches from the ruleset, or put the app whose token the loop uses on its bypass list", Look: func(ctx context.Context) (string, error) {
+		o.Probes = append(o.Probes, tokenProbe(hub), doctor.Probe{Check: "rules", Mend: "exclude the loop's branches from the ruleset, or put the app whose token the loop uses on its bypass list", Look: func(ctx context.Context) (string, error) {
 			return "no ruleset is in the way of what the loop pushes", barring(ctx, hub, c, o.Found)
 		}})
 	}
@@ -141,6 +145,41 @@ func (s *session) probes(env environment, f *flags, c config, dir string) []doct
 		}
 		return asked.Model + " answers", err
 	}})
+}
+
+// workflowProbe looks whether the workflow gives a session the time that it asks
+// for.
+func workflowProbe(r *repo.Repo, c config, lookup func(string) string) doctor.Probe {
+	name := ".github/workflows/" + path.Base(cmp.Or(c.Workflow, "loop.yml"))
+	return doctor.Probe{Check: "workflow", Kind: "short job", Mend: "let the job's timeout-minutes be 10 more than session-minutes, as a number; a session that has less ends earlier", Look: func(ctx context.Context) (string, error) {
+		data, err := r.Read(ctx, name)
+		if err != nil {
+			return name + " is not on the base branch: nothing is known of its jobs", nil //nolint:nilerr // on a laptop there is none
+		}
+		set, err := withFile(ctx, r, c.ConfigFile, lookup)
+		if err != nil {
+			set = c // what is wrong with the file, a session says
+		}
+		short, sessions, err := shortJobs(data, set.SessionMinutes)
+		if err == nil && len(short) > 0 {
+			err = errors.New(strings.Join(short, "; "))
+		}
+		return fmt.Sprintf("%s gives its %d sessions the time that they ask for", name, sessions), err
+	}}
+}
+
+// tokenProbe looks what the token may do, as far as that can be read.
+func tokenProbe(hub *forge.Hub) doctor.Probe {
+	return doctor.Probe{Check: "token", Mend: "give the token, or the job, the permissions contents, pull-requests and actions: write, and issues: read; a classic token the scope repo", Look: func(ctx context.Context) (string, error) {
+		rights, err := hub.Rights(ctx)
+		if err != nil {
+			return "", err
+		}
+		if len(rights.Lacks) > 0 {
+			return "", fmt.Errorf("it %s", strings.Join(rights.Lacks, ", "))
+		}
+		return rights.Says, nil
+	}}
 }
 
 // space says how much room there is.

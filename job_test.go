@@ -470,11 +470,16 @@ func (h *hub) rescue(ts *testscript.TestScript, args []string) {
 }
 
 // fault MATCH STATUS TIMES BODY [SKIP]: requests that match are answered with
-// STATUS, after SKIP that are not.
+// STATUS, after SKIP that are not. With lose for it they are served, and the answer
+// is lost.
 func (h *hub) fault(ts *testscript.TestScript, args []string) {
-	status, err := strconv.Atoi(args[1])
-	ts.Check(err)
 	times, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	if args[1] == "lose" {
+		h.Fail(fakegithub.Fault{Match: args[0], Lose: true, Times: times})
+		return
+	}
+	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	f := fakegithub.Fault{Match: args[0], Status: status, Times: times, Body: args[3]}
 	if len(args) > 4 {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,6 +185,40 @@ func (j *job) limit(ctx context.Context, c config, sleepFor func(context.Context
 		return l, time.Time{}, nil //nolint:nilerr // then it began a little before us
 	}
 	return l, began, nil
+}
+
+// shortJobs names the jobs of a workflow that have less time than their session
+// asks for. def is what one asks for whose step says nothing.
+func shortJobs(workflow []byte, def time.Duration) (short []string, sessions int, err error) {
+	var file workflowFile
+	if err := yaml.Unmarshal(workflow, &file); err != nil {
+		return nil, 0, fmt.Errorf("the workflow cannot be read: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(file.Jobs)) {
+		for _, s := range file.Jobs[name].Steps {
+			action, _, _ := strings.Cut(s.Uses, "@")
+			if mode := s.With["mode"]; path.Base(action) != "autonomous-loop" || mode.Value == "continue" {
+				continue
+			}
+			sessions++
+			asked := def
+			if said := s.With["session-minutes"]; !said.IsZero() {
+				if asked, err = minutes(said); err != nil {
+					continue // an expression: whoever wrote it knows
+				}
+			}
+			l, err := limitOf(workflow, name, s.ID, action)
+			if err != nil {
+				short = append(short, err.Error()+", so that a session must know by session-minutes when to end")
+				continue
+			}
+			const setUp = 8 * time.Minute // of which the session knows nothing
+			if now := time.Unix(0, 0); allot(asked, l, nil, now.Add(-setUp), now, false).Short {
+				short = append(short, fmt.Sprintf("job %s has %s, and its session asks for %s", name, whole(min(l.Job, cmp.Or(l.Step, l.Job))), whole(asked)))
+			}
+		}
+	}
+	return short, sessions, nil
 }
 
 // longest is the most that session-minutes takes.

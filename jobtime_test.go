@@ -107,6 +107,37 @@ func TestAllot(t *testing.T) {
 	}
 }
 
+// What doctor warns of: jobs that have less than their session asks for.
+func TestShortJobs(t *testing.T) {
+	job := func(timeout, with string) string {
+		return "jobs:\n  other:\n    timeout-minutes: 5\n    steps:\n      - run: echo\n  session:\n" + timeout + "    steps:\n      - uses: autonomous-loop/autonomous-loop@v1\n        with:\n          spec: SPEC.md\n" + with
+	}
+	for name, tt := range map[string]struct {
+		workflow string
+		want     []string
+		sessions int
+	}{
+		"enough":                   {job("    timeout-minutes: 60\n", ""), nil, 1},
+		"GitHub's own":             {job("", ""), nil, 1},
+		"too little":               {job("    timeout-minutes: 50\n", ""), []string{"job session has 50 minutes, and its session asks for 50 minutes"}, 1},
+		"which it asks for":        {job("    timeout-minutes: 60\n", "          session-minutes: 90\n"), []string{"job session has 60 minutes, and its session asks for 90 minutes"}, 1},
+		"it asks for less":         {job("    timeout-minutes: 40\n", "          session-minutes: 20\n"), nil, 1},
+		"the job that only asks":   {job("    timeout-minutes: 5\n", "          mode: continue\n"), nil, 0},
+		"an expression":            {job("    timeout-minutes: ${{ vars.M }}\n", ""), []string{"timeout-minutes of job session is not said by the workflow itself, so that a session must know by session-minutes when to end"}, 1},
+		"an expression of its own": {job("    timeout-minutes: 20\n", "          session-minutes: ${{ vars.M }}\n"), nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, sessions, err := shortJobs([]byte(tt.workflow), 50*time.Minute)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil || sessions != tt.sessions {
+				t.Errorf("%v, %d sessions\n%s", err, sessions, diff)
+			}
+		})
+	}
+	if _, _, err := shortJobs([]byte("\t:"), time.Hour); err == nil {
+		t.Error("no error where it cannot be read")
+	}
+}
+
 func TestTimeUp(t *testing.T) {
 	due := time.Now()
 	for after, want := range map[time.Duration]bool{-time.Hour: false, -time.Minute: false, -5 * time.Second: true, time.Second: true, time.Hour: true} {

@@ -38,7 +38,7 @@ func (h *hub) fastScript(ts *testscript.TestScript, _ []string) {
 func (h *hub) until(ts *testscript.TestScript, args []string) {
 	want := regexp.MustCompile(args[0])
 	for begun := time.Now(); time.Since(begun) < 2*time.Minute; time.Sleep(50 * time.Millisecond) {
-		if want.MatchString(h.gitOut(ts, "log", "-1", "--format=%s", "autonomous-loop-state/main")) {
+		if want.MatchString(h.gitOut(ts, "for-each-ref", "--format=%(contents:subject)", "refs/heads/autonomous-loop-state/main")) {
 			return
 		}
 	}

@@ -47,10 +47,12 @@ func DefaultPermissions() map[string]string {
 
 // An Actor is who a token belongs to.
 type Actor struct {
-	Login string
-	ID    int64
-	App   bool              // an app's installation: may not ask who it is, has only Permissions
-	Perms map[string]string // of an app: permission -> read or write
+	Login  string
+	ID     int64
+	Scopes string            // of a classic token, with commas
+	Reader bool              // may only read the repository
+	App    bool              // an app's installation: may not ask who it is, has only Permissions
+	Perms  map[string]string // of an app: permission -> read or write
 }
 
 // Bot is whom the job's token belongs to.
@@ -235,6 +237,7 @@ func (s *Server) routes() {
 	api("POST "+repo+"/pulls", s.createPull)
 	api("GET "+repo+"/pulls/{number}", s.getPull)
 	api("PATCH "+repo+"/pulls/{number}", s.editPull)
+	api("GET "+repo+"/issues", s.listIssues)
 	api("GET "+repo+"/issues/{number}", s.getIssue)
 	api("GET "+repo+"/issues/{number}/{id}", s.getComments)
 	api("POST "+repo+"/issues/{number}/comments", s.createComment)
@@ -285,6 +288,9 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, h func(*call)) {
 	if c.actor == nil {
 		refuse(w, http.StatusUnauthorized, "Bad credentials")
 		return
+	}
+	if c.actor.Scopes != "" {
+		w.Header().Set("X-OAuth-Scopes", c.actor.Scopes)
 	}
 	if owner := r.PathValue("owner"); owner != "" {
 		if c.repo = s.repos[owner+"/"+r.PathValue("repo")]; c.repo == nil {

@@ -123,6 +123,18 @@ func (r *repo) comment(id int64) (*issue, *comment) {
 	return nil, nil
 }
 
+// listIssues lists issues and pull requests, which are issues as well.
+func (s *Server) listIssues(c *call) {
+	if !c.may("issues=read") {
+		return
+	}
+	out := []any{}
+	for _, i := range page(c, c.repo.issues) {
+		out = append(out, c.issueObject(i))
+	}
+	c.answer(http.StatusOK, out)
+}
+
 func (s *Server) getIssue(c *call) {
 	if !c.may("issues=read", "pull_requests=read") {
 		return

@@ -88,6 +88,10 @@ func (c *call) wholeRepo(r *repo) object {
 func (c *call) fullRepo(r *repo) object {
 	o := c.wholeRepo(r)
 	o["network_count"], o["subscribers_count"] = 0, 0
+	o["archived"] = r.archived
+	if !c.actor.App {
+		o["permissions"] = object{"admin": false, "push": !c.actor.Reader, "pull": true}
+	}
 	return o
 }
 

@@ -64,6 +64,7 @@ type Finding struct {
 // the rights of a token.
 type Probe struct {
 	Check string
+	Kind  string // of what it finds, which then is a warning; "": it is [Unfit]
 	Mend  string
 	Look  func(ctx context.Context) (says string, err error)
 }
@@ -116,6 +117,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		switch {
 		case ctx.Err() != nil:
 			return l.res, context.Cause(ctx)
+		case err != nil && p.Kind != "":
+			l.say(Finding{Check: p.Check, Level: Warning, Kind: p.Kind, Says: err.Error(), Mend: p.Mend})
 		case err != nil:
 			l.say(Finding{Check: p.Check, Level: Damage, Kind: Unfit, Says: err.Error(), Mend: p.Mend})
 		default:

@@ -33,6 +33,7 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}/pulls":               {"get", "post"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}": {"get", "patch"},
 
+	"/repos/{owner}/{repo}/issues":                              {"get"},
 	"/repos/{owner}/{repo}/issues/{issue_number}":               {"get"},
 	"/repos/{owner}/{repo}/issues/{issue_number}/comments":      {"get", "post"},
 	"/repos/{owner}/{repo}/issues/comments/{comment_id}":        {"get", "patch", "delete"},
