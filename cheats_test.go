@@ -195,7 +195,7 @@ func newCourt(t *testing.T, number int) *court {
 		}
 		remove()
 	})
-	user := uint32(61440 + 10*number) //nolint:gosec // there are few
+	user := uint32(61440 + 10*number)
 	c.box, err = sandbox.Open(t.Context(), sandbox.Options{Dir: filepath.Join(dir, "sandbox"), Path: "/usr/bin:/bin:" + os.Getenv("PATH"), UID: user, GID: user})
 	if err != nil {
 		t.Fatal(err)

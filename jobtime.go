@@ -182,7 +182,7 @@ func (j *job) limit(ctx context.Context, c config, sleepFor func(context.Context
 		return jobLimit{}, time.Time{}, err
 	}
 	if began, err = hub.Started(ctx, forge.JobName{Runner: j.getenv("RUNNER_NAME"), Name: j.getenv("GITHUB_JOB")}); err != nil {
-		return l, time.Time{}, nil //nolint:nilerr // then it began a little before us
+		return l, time.Time{}, nil
 	}
 	return l, began, nil
 }

@@ -281,7 +281,7 @@ func TestPulseWhileTheGatesJudge(t *testing.T) {
 			t.Fatalf("it was saved although the gates were done: %+v", d.saved)
 		}
 		work(40 * time.Second)
-		ctx, rest = p.hold(t.Context(), t.Context(), st, w, snap)
+		_, rest = p.hold(t.Context(), t.Context(), st, w, snap)
 		time.Sleep(21 * time.Second)
 		synctest.Wait()
 		if len(d.saved) != 1 {

@@ -223,6 +223,7 @@ func (tr *traced) stopped(pid int, status syscall.WaitStatus) {
 			tr.mu.Unlock()
 			_ = syscall.PtraceSyscall(pid, 0)
 			return
+		case lost: // no answer is lost here
 		}
 	case s == syscall.SIGTRAP: // another event, or the new program
 	case s == syscall.SIGSTOP && !known: // it begins
