@@ -311,6 +311,7 @@ func openMemory(r *repo.Repo) *memory.Store {
 func ripgrep(path string) string {
 	for _, dir := range filepath.SplitList(path) {
 		name := filepath.Join(dir, "rg")
+		//nolint:gosec,nolintlint // a search path is there to be looked through; gosec does not always see it
 		if st, err := os.Stat(name); filepath.IsAbs(name) && err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
 			return name
 		}
