@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/autonomous-loop/autonomous-loop/internal/fakegithub"
 )
@@ -26,6 +28,19 @@ func (h *hub) slowScript(ts *testscript.TestScript, args []string) {
 	file := filepath.Join(h.work, "slow.txtar")
 	ts.Setenv("FAST_MODEL", ts.Getenv("INPUT_MODEL"))
 	ts.Check(os.WriteFile(file, []byte(script+"-- "+args[0]+" sleep 20s --\n"), 0o644))
+	ts.Setenv("INPUT_MODEL", "script:"+file)
+}
+
+// poisoned-script: part-001 comes first and waits for nothing, and the model never
+// gets to answer about it.
+func (h *hub) poisonedScript(ts *testscript.TestScript, _ []string) {
+	script := ts.ReadFile(strings.TrimPrefix(ts.Getenv("INPUT_MODEL"), "script:"))
+	script = strings.NewReplacer(`, "depends_on": ["greet-001"]`, "", `"priority": 1`, `"priority": 3`).Replace(script)
+	for attempt := range 3 {
+		script += fmt.Sprintf("-- part-001/%d/tests/1 sleep 10m --\n-- part-001/%[1]d/tests/1 say --\nGood morning.\n", attempt+1)
+	}
+	file := filepath.Join(h.work, "poisoned.txtar")
+	ts.Check(os.WriteFile(file, []byte(script), 0o644))
 	ts.Setenv("INPUT_MODEL", "script:"+file)
 }
 
@@ -130,6 +145,45 @@ func pushedForward(t *testing.T, dir string) {
 func (h *hub) commits(ts *testscript.TestScript, args []string) {
 	_, err := h.Seed(repoName, args[0], "", map[string]string{args[1]: ts.ReadFile(args[2])})
 	ts.Check(err)
+}
+
+// conform FEATURE: all records of evidence on the state branch are as their schema
+// says, and some are of FEATURE.
+func (h *hub) conform(ts *testscript.TestScript, args []string) {
+	schema, err := jsonschema.NewCompiler().Compile("docs/evidence.schema.json")
+	ts.Check(err)
+	const branch = "autonomous-loop-state/main"
+	found := 0
+	for name := range strings.Lines(h.gitOut(ts, "ls-tree", "-r", "--name-only", branch, "evidence/")) {
+		name = strings.TrimSpace(name)
+		if !strings.Contains(name, "/record-") {
+			continue
+		}
+		text := h.gitOut(ts, "show", branch+":"+name)
+		valid := func(text string) error {
+			v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+			if err == nil {
+				err = schema.Validate(v)
+			}
+			return err
+		}
+		if err := valid(text); err != nil {
+			ts.Fatalf("%s: %v", name, err)
+		}
+		if !strings.HasPrefix(name, "evidence/"+args[0]+"/") {
+			continue
+		}
+		found++
+		// The negative control: somebody else's commits, and nobody's tree.
+		for old, spoilt := range map[string]string{`"taken": "`: `"taken": "no`, `"tree":`: `"three":`} {
+			if wrong := strings.Replace(text, old, spoilt, 1); wrong != text && valid(wrong) == nil {
+				ts.Fatalf("%s: the schema takes anything", name)
+			}
+		}
+	}
+	if found == 0 {
+		ts.Fatalf("there is no record of %s", args[0])
+	}
 }
 
 // holds BRANCH COMMIT: the branch holds the commit.
