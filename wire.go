@@ -448,7 +448,7 @@ func (s *session) browser(ctx context.Context, env environment, c config, box *s
 		return nil, err
 	}
 	b, err := browser.Open(ctx, browser.Options{
-		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Artifacts: filepath.Join(dir, "pages"), Exchange: home, A11y: c.A11y, Now: env.now,
+		Driver: paths.Driver, Node: node, Chromium: paths.Chromium, Dir: dir, Artifacts: filepath.Join(dir, "pages"), Exchange: home, A11y: c.A11y, Now: env.now,
 		Start: func(ctx context.Context, c sandbox.Command) (browser.Server, error) {
 			c.Judge = true
 			return box.Start(ctx, c)

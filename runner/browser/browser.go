@@ -41,6 +41,7 @@ type Options struct {
 	Start func(ctx context.Context, c sandbox.Command) (Server, error)
 
 	Now       func() time.Time
+	Dir       string // directory for what driver and browser write for themselves, which whoever is killed leaves there; "": the system's
 	Artifacts string // directory for what people may look at: an agent's screenshots and recordings, traces; created
 	Exchange  string // directory that the driver may write, for what it hands over; "": no traces
 

@@ -39,8 +39,8 @@ const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like G
 // no global state.)
 type layout struct{ dir string }
 
-func layOut(driver, node string) (layout, error) {
-	dir, err := os.MkdirTemp("", "autonomous-loop-browser-")
+func layOut(below, driver, node string) (layout, error) {
+	dir, err := os.MkdirTemp(below, "autonomous-loop-browser-")
 	if err != nil {
 		return layout{}, err
 	}
@@ -130,7 +130,7 @@ func Prepare(driver, node string) error {
 	if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("prepare driver: %w", err)
 	}
-	l, err := layOut(driver, node)
+	l, err := layOut("", driver, node)
 	if err != nil {
 		return fmt.Errorf("prepare driver: %w", err)
 	}
@@ -166,7 +166,7 @@ type engine struct {
 // start runs the driver and the browser. playwright-go's calls take no context:
 // they end when the driver does, so the driver is killed when ctx is done.
 func start(ctx context.Context, o Options) (*engine, error) {
-	l, err := layOut(o.Driver, o.Node)
+	l, err := layOut(o.Dir, o.Driver, o.Node)
 	if err != nil {
 		return nil, fmt.Errorf("start browser: %w", err)
 	}
