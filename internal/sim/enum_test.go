@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,21 @@ type projection struct {
 }
 
 func (w *world) project() projection {
-	p := projection{Status: w.remote.truth.Status, Features: map[string]string{}, Work: treeID(w.remote.commits[w.remote.work].tree)}
+	work := maps.Clone(w.remote.commits[w.remote.work].tree)
+	var base runner.Taken // what became of it last
+	for _, t := range w.remote.truth.Taken {
+		if t.From == runner.BaseLine {
+			base = t
+		}
+	}
+	if base.Tip != "" && base.Commit == "" { // the loop says that it has left it: people merge it with the pull request
+		for name, text := range w.remote.commits[base.Tip].tree {
+			if _, ok := work[name]; !ok {
+				work[name] = text
+			}
+		}
+	}
+	p := projection{Status: w.remote.truth.Status, Features: map[string]string{}, Work: treeID(work)}
 	for _, f := range w.remote.truth.Features {
 		p.Features[f.ID] = fmt.Sprintf("%s, %s", f.Status, f.Outcome)
 	}
