@@ -20,7 +20,7 @@ import (
 func TestShell(t *testing.T) {
 	t.Parallel() // it waits
 	b := open(t, map[string]string{"sub/f": "hi\n"})
-	has(t, use(t, b, "shell", args{"command": "cat sub/f; echo err >&2; exit 3"}), "exit 3 · ", " s · 2 lines, 7 bytes\nhi\nerr")
+	has(t, use(t, b, "shell", args{"command": "cat sub/f; echo err >&2; exit 3"}), "exit 3 · ", " s · 2 lines, 7 bytes\n", "\nhi", "\nerr") // output and errors come by two pipes, in whichever order
 	has(t, use(t, b, "shell", args{"command": "pwd", "workdir": "sub"}), filepath.Join(b.o.Dir, "sub"))
 	has(t, use(t, b, "shell", args{"command": "kill -9 $$"}), "killed by killed (exit 137)")
 	has(t, use(t, b, "shell", args{"command": "echo partial; sleep 60", "timeout_s": 1}), "timed out after 1 s", "partial")
