@@ -171,16 +171,21 @@ func (d *desk) Save(_ context.Context, tx Transaction) error {
 	return nil
 }
 
+// pulsing is an attempt in the middle of a phase, whose work tree is named by tree.
+func pulsing(tree *string) (*desk, *pulse, State) {
+	d := &desk{tree: func() string { return *tree }}
+	s := &Session{Repo: d, Now: time.Now, Config: LoopConfig{AutoCheckpoint: true, Beat: time.Minute}}
+	st := State{Schema: Schema, Loop: "main", Lineage: "l1", Serial: 3, Status: Running, Owner: &Owner{Run: "8"}, Code: "w0", Work: "w0", Wip: &Wip{Feature: "f", Attempt: 1, Phase: Implement, Commit: "w0"}, Features: []Feature{{Row{ID: "f"}, Progress{Status: Todo, Attempts: 1, Frozen: Row{ID: "f"}.AcceptanceHash()}}}}
+	return d, &pulse{s: s}, st
+}
+
 // TestPulse: the work in progress is saved once a minute while the agent is at
 // work, with what it has told; nothing is where nothing changed; and whoever has
 // lost the loop is told at once.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree := "t0"
-		d := &desk{tree: func() string { return tree }}
-		s := &Session{Repo: d, Now: time.Now, Config: LoopConfig{AutoCheckpoint: true, Beat: time.Minute}}
-		st := State{Schema: Schema, Loop: "main", Lineage: "l1", Serial: 3, Status: Running, Owner: &Owner{Run: "8"}, Code: "w0", Work: "w0", Wip: &Wip{Feature: "f", Attempt: 1, Phase: Implement, Commit: "w0"}, Features: []Feature{{Row{ID: "f"}, Progress{Status: Todo, Attempts: 1, Frozen: Row{ID: "f"}.AcceptanceHash()}}}}
-		p := &pulse{s: s}
+		d, p, st := pulsing(&tree)
 		ctx, rest := p.beat(t.Context(), t.Context(), st, *st.Wip)
 		time.Sleep(5*time.Minute + time.Second) // it only reads
 		synctest.Wait()
@@ -254,10 +259,7 @@ func TestPulse(t *testing.T) {
 func TestPulseWhileTheGatesJudge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree := "t0"
-		d := &desk{tree: func() string { return tree }}
-		s := &Session{Repo: d, Now: time.Now, Config: LoopConfig{AutoCheckpoint: true, Beat: time.Minute}}
-		st := State{Schema: Schema, Loop: "main", Lineage: "l1", Serial: 3, Status: Running, Owner: &Owner{Run: "8"}, Code: "w0", Work: "w0", Wip: &Wip{Feature: "f", Attempt: 1, Phase: Implement, Commit: "w0"}, Features: []Feature{{Row{ID: "f"}, Progress{Status: Todo, Attempts: 1, Frozen: Row{ID: "f"}.AcceptanceHash()}}}}
-		p := &pulse{s: s}
+		d, p, st := pulsing(&tree)
 		w := *st.Wip
 		w.Asked = true
 		// Nothing was looked at: the phase was over in the session before.

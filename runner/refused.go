@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// A refusal is the remote's no to a push, for whatever reason: nothing was changed.
+type refusal interface {
+	error
+	Refused() bool
+}
+
 // A RefusedError says that the remote does not take what an attempt made, whoever
 // pushes it: a secret in a file, or a file that is too large. It is the attempt's
 // fault and not the machinery's.

@@ -126,10 +126,7 @@ func (s *Session) enter(ctx, tidy context.Context, st State, t Taken, m Merge, v
 	}
 	owed := s.owed
 	saved, err := s.save(tidy, next, next.Taken[len(next.Taken)-1].String(), files...)
-	if no, ok := errors.AsType[interface {
-		error
-		Refused() bool
-	}](err); ok && t.From == BaseLine {
+	if no, ok := errors.AsType[refusal](err); ok && t.From == BaseLine {
 		s.owed = owed
 		t.Commit, st.Merged = "", st.given(t) // a job's token may not push changes of workflows
 		return s.unjoined(ctx, st, t, no)
@@ -301,10 +298,7 @@ func (s *Session) beside(st State, e *WorkError) (State, error) {
 	case e.Behind != nil:
 		// Where it is meant to be is in the state. It goes with the next
 		// transaction, or with the next session's first.
-		if no, ok := errors.AsType[interface {
-			error
-			Refused() bool
-		}](e.Behind); ok {
+		if no, ok := errors.AsType[refusal](e.Behind); ok {
 			return st, &StopError{Reason: Paused, Err: no}
 		}
 		s.notify(st, Event{Step: "beside", Text: clean(e.Error())})

@@ -83,15 +83,24 @@ func (s *Server) createLabel(c *call) {
 	}
 }
 
-// addLabels adds labels to those that an issue has, and makes those that the
-// repository has not.
-func (s *Server) addLabels(c *call) {
+// labelled is the issue whose labels are to be changed; nil: that was refused.
+func (c *call) labelled() *issue {
 	i := c.repo.issue(c.number("number"))
 	if i == nil {
 		c.missing()
-		return
+		return nil
 	}
 	if !c.speak(i) {
+		return nil
+	}
+	return i
+}
+
+// addLabels adds labels to those that an issue has, and makes those that the
+// repository has not.
+func (s *Server) addLabels(c *call) {
+	i := c.labelled()
+	if i == nil {
 		return
 	}
 	names, _ := c.body["labels"].([]any)
@@ -111,12 +120,8 @@ func (s *Server) addLabels(c *call) {
 }
 
 func (s *Server) removeLabel(c *call) {
-	i := c.repo.issue(c.number("number"))
+	i := c.labelled()
 	if i == nil {
-		c.missing()
-		return
-	}
-	if !c.speak(i) {
 		return
 	}
 	at := slices.IndexFunc(i.labels, func(l string) bool { return strings.EqualFold(l, c.r.PathValue("name")) })
