@@ -13,8 +13,8 @@ import (
 // Holds says whether a tree does what features ask that are complete in it: the
 // project's tests pass, and so does every acceptance. Unlike Judge it compares
 // with no parent, and asks all that it can whatever fails. The features that do
-// not hold are the verdict's Broken; tests that fail and belong to none of them
-// are not among these.
+// not hold are the verdict's Broken, in the order given; tests that fail and
+// belong to none of them are not among these.
 func (g *Gates) Holds(ctx context.Context, tree string, features []runner.Feature) (runner.Verdict, error) {
 	j := &judgement{Candidate: runner.Candidate{Tree: tree, Commit: tree}, now: g.o.Now}
 	err := g.stands(ctx, j, features)
@@ -54,6 +54,10 @@ func (g *Gates) stands(ctx context.Context, j *judgement, features []runner.Feat
 			j.breaks(feature.ID, f.Reason)
 		}
 	}
+	place := func(b runner.Broken) int {
+		return slices.IndexFunc(features, func(f runner.Feature) bool { return f.ID == b.Feature })
+	}
+	slices.SortFunc(j.verdict.Broken, func(a, b runner.Broken) int { return place(a) - place(b) })
 	return nil
 }
 
@@ -67,15 +71,13 @@ func (j *judgement) breaks(id, why string) {
 	j.verdict.Broken[i].Why += " " + why
 }
 
-// failedOf are the tests of a report that fail, by the feature that was proved with
-// them.
-func failedOf(r suite.Report, features []runner.Feature) map[string][]string {
-	tests := map[string][]string{}
+// failedOf are the tests of a report that fail and that a feature was proved
+// with.
+func failedOf(f runner.Feature, r suite.Report) []string {
+	var tests []string
 	for _, c := range r.Failed() {
-		for _, f := range features {
-			if f.Evidence != nil && touches(f.Evidence.Tests, c.File) {
-				tests[f.ID] = append(tests[f.ID], c.ID())
-			}
+		if f.Evidence != nil && touches(f.Evidence.Tests, c.File) {
+			tests = append(tests, c.ID())
 		}
 	}
 	return tests
@@ -103,8 +105,10 @@ func (g *Gates) testsStand(ctx context.Context, j *judgement, features []runner.
 	if second.passed() {
 		return flaky(first, "Failed once and passed once, for the same tree"), err
 	}
-	for id, tests := range failedOf(last, features) {
-		j.breaks(id, fmt.Sprintf("Its tests fail: %s.", list(tests)))
+	for _, f := range features {
+		if tests := failedOf(f, last); len(tests) > 0 {
+			j.breaks(f.ID, fmt.Sprintf("Its tests fail: %s.", list(tests)))
+		}
 	}
 	return second, err
 }
