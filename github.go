@@ -63,9 +63,9 @@ func openJob(env environment) (*job, error) {
 	j.names.api = env.getenv("GITHUB_API_URL")
 	j.names.workflow = env.getenv("GITHUB_WORKFLOW_REF")
 	var errs []error
-	for name, value := range map[string]string{"GITHUB_REPOSITORY": j.names.repository, "GITHUB_SERVER_URL": j.names.server, "GITHUB_API_URL": j.names.api} {
-		if value == "" {
-			errs = append(errs, fmt.Errorf("%s is not set, as it is in a job of GitHub Actions", name))
+	for _, v := range []struct{ name, value string }{{"GITHUB_REPOSITORY", j.names.repository}, {"GITHUB_SERVER_URL", j.names.server}, {"GITHUB_API_URL", j.names.api}} {
+		if v.value == "" {
+			errs = append(errs, fmt.Errorf("%s is not set, as it is in a job of GitHub Actions", v.name))
 		}
 	}
 	id, err := strconv.ParseInt(env.getenv("GITHUB_RUN_ID"), 10, 64)

@@ -102,11 +102,14 @@ func (l *look) shown(ctx context.Context) error {
 		l.say(Finding{Check: "forge", Level: Unknown, Kind: "unreachable forge", Says: err.Error(), Mend: "ask again; see the permissions of the token"})
 		return nil //nolint:nilerr // it is a finding
 	}
-	for check, all := range map[string][]string{"pull request": pulls, "comment": comments} {
-		if len(all) > 1 {
-			l.say(Finding{Check: check, Level: Warning, Kind: "two " + check + "s", Says: fmt.Sprintf("there are %d: %v", len(all), all), Mend: "of comments the next report keeps the oldest; of pull requests close all but one"})
+	for _, of := range []struct {
+		check string
+		all   []string
+	}{{"pull request", pulls}, {"comment", comments}} {
+		if len(of.all) > 1 {
+			l.say(Finding{Check: of.check, Level: Warning, Kind: "two " + of.check + "s", Says: fmt.Sprintf("there are %d: %v", len(of.all), of.all), Mend: "of comments the next report keeps the oldest; of pull requests close all but one"})
 		}
-		l.sum(check, "there is not more than one")
+		l.sum(of.check, "there is not more than one")
 	}
 	return nil
 }
