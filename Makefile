@@ -19,7 +19,7 @@ test: setup
 # there is room for.
 test-deep: setup
 	@sh tools/runners.sh all
-	@$(env) GOGC=400 sh tools/test.sh -tags deep -timeout 60m ./...
+	@$(env) GOGC=400 sh tools/inmemory.sh sh tools/test.sh -tags deep -timeout 60m ./...
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -27,7 +27,7 @@ func (w *limited) Work(ctx context.Context, t Task) (Claim, error) {
 // nothing, ask nobody and fail nothing; at its time the loop goes on.
 func TestSessionsWaitForTheTimeThatWasNamed(t *testing.T) {
 	for c := range choose.All() {
-		w := &limited{world: &world{t: t, c: c, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
+		w := &limited{world: &world{t: t, c: c, read: &readings{}, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
 		w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 		w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
 		breaker := Breaker{Model: "m", Failures: 2, Until: w.clock.Add(time.Hour), Why: "HTTP 529"}

@@ -169,7 +169,7 @@ func TestWhatAsksForSomethingElse(t *testing.T) {
 // A loop that had ended goes on when a person changes their list.
 func TestChangedListIsTakenUp(t *testing.T) {
 	for c := range choose.All() {
-		w := &listed{world: &world{t: t, c: c, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
+		w := &listed{world: &world{t: t, c: c, read: &readings{}, space: space{features: 1, attempts: 1, perSession: 9, outcomes: 1}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
 		w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 		w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
 		run := func(list string, steps ...Step) State {

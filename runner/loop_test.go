@@ -53,13 +53,14 @@ func enumerate(t *testing.T, s space) tally {
 		if err != nil {
 			t.Fatal(err)
 		}
-		execution(t, c, s)
+		execution(t, c, s, &readings{})
 		return tally{}
 	}
 	var all tally
+	var read readings
 	begun := time.Now()
 	for c := range choose.All() {
-		sessions, crashes := execution(t, c, s)
+		sessions, crashes := execution(t, c, s, &read)
 		all = tally{all.executions + 1, all.sessions + sessions, all.crashes + crashes, all.choices + len(c.String())}
 	}
 	t.Logf("%v, %.1f s", all, time.Since(begun).Seconds())
@@ -102,8 +103,9 @@ var spaces = []namedSpace{
 
 // execution runs sessions until the loop has come to its end, and returns how
 // many, and how many of them crashed.
-func execution(t *testing.T, c *choose.Chooser, s space) (sessions, crashes int) {
-	w := &world{t: t, c: c, space: s, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, strips: s.strips, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}
+func execution(t *testing.T, c *choose.Chooser, s space, read *readings) (sessions, crashes int) {
+	read.n = 0
+	w := &world{t: t, c: c, space: s, read: read, crashes: s.crashes, rivals: s.rivals, stops: s.stops, rots: s.rots, changes: s.changes, unclear: s.unclear, refused: s.refused, strips: s.strips, halts: s.halts, people: s.people, bases: s.bases, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}
 	w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 	w.remote.base = "base"
 	w.remote.rotten = map[string]bool{}

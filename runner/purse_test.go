@@ -141,7 +141,7 @@ func (w *reserved) Work(ctx context.Context, t Task) (Claim, error) {
 }
 
 func reserve(t *testing.T, c *choose.Chooser, features int, does ...string) (*reserved, func(LoopConfig) (State, LoopResult)) {
-	w := &reserved{does: does, world: &world{t: t, c: c, space: space{features: features, attempts: 3, perSession: 9, outcomes: 1, chained: true}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
+	w := &reserved{does: does, world: &world{t: t, c: c, read: &readings{}, space: space{features: features, attempts: 3, perSession: 9, outcomes: 1, chained: true}, clock: time.Unix(1e9, 0).UTC(), begun: map[string]int{}, meant: map[string]string{}}}
 	w.remote.commits = map[string]commit{"base": {tree: tree{}}}
 	w.remote.files, w.remote.over, w.remote.asked, w.remote.rotten = map[string][]byte{}, map[string]bool{}, map[int]int{}, map[string]bool{}
 	return w, func(cfg LoopConfig) (State, LoopResult) {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -20,6 +21,7 @@ type world struct {
 	t       *testing.T
 	c       *choose.Chooser
 	space   space
+	read    *readings
 	crashes int // still allowed
 	rivals  int // sessions that may still start beside another one
 	stops   int // interruptions still allowed
@@ -59,6 +61,31 @@ type world struct {
 	begun map[string]int    // attempts really begun, over all sessions
 	meant map[string]string // what a feature was measured by when its last attempt was begun
 	runs  int
+}
+
+// Readings are the states that the last execution saved, in order. The next one
+// begins as that did, so that most of its states need not be decoded again.
+type readings struct {
+	saved []reading
+	n     int // states saved by the execution at hand
+}
+
+type reading struct {
+	state, list []byte
+	truth       State
+}
+
+func (r *readings) decode(tx Transaction) (State, error) {
+	n := r.n
+	r.n++
+	if n < len(r.saved) && bytes.Equal(r.saved[n].state, tx.State) && bytes.Equal(r.saved[n].list, tx.List) {
+		return r.saved[n].truth, nil
+	}
+	truth, err := Decode(tx.State, tx.List)
+	if err == nil {
+		r.saved = append(r.saved[:n], reading{tx.State, tx.List, truth})
+	}
+	return truth, err
 }
 
 // A process is what a session has in memory and on its own disk.
@@ -163,7 +190,7 @@ func (w *world) Save(ctx context.Context, tx Transaction) error {
 	if w.remote.moves != w.seen {
 		return &MovedError{Want: fmt.Sprint(w.seen), Have: fmt.Sprint(w.remote.moves)}
 	}
-	truth, err := Decode(tx.State, tx.List)
+	truth, err := w.read.decode(tx)
 	if err != nil {
 		w.t.Fatalf("%v: a state that cannot be read was saved: %v", w.c, err)
 	}
